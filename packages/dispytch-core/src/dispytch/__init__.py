@@ -1,0 +1,28 @@
+"""dispytch: event-driven services in async Python, with the broker as a plug-in."""
+
+import pkgutil
+
+from dispytch.dependencies import Dependency
+from dispytch.emitter import EventEmitter
+from dispytch.events import Event, EventBase
+from dispytch.listener import EventListener
+from dispytch.middleware import Middleware
+from dispytch.retry import RetryPolicy
+from dispytch.routing import HandlerGroup
+from dispytch.serialization import CloudEvents, Envelope0x
+
+__path__ = pkgutil.extend_path(__path__, __name__)
+
+__all__ = [
+    "CloudEvents",
+    "Dependency",
+    "Envelope0x",
+    "Event",
+    "EventBase",
+    "EventEmitter",
+    "EventListener",
+    "HandlerGroup",
+    "Middleware",
+    "RetryPolicy",
+    "__path__",
+]

@@ -1,0 +1,123 @@
+"""The engine: takes deliveries in, has them run, settles them, and ends cleanly."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any
+
+from dispytch.delivery.attempt import Attempt
+from dispytch.delivery.lanes import Lane, Lanes, Ordering
+from dispytch.delivery.workers import WorkerPool
+from dispytch.messages import Delivery, Lease
+from dispytch.transport import Consumer
+
+logger = logging.getLogger("dispytch")
+
+Handle = Callable[
+    [Delivery, Sequence[Attempt] | None], Coroutine[Any, Any, Sequence[Attempt] | None]
+]
+"""Runs a delivery's handlers; see `dispytch.delivery.handling.Handling`."""
+
+
+class Engine:
+    """Runs the deliveries of one consumer, once.
+
+    A delivery is settled after its outcome is known, never before. What has not started when the
+    engine stops, or when its stream is revoked, is left to the broker; what has started may
+    finish for ``drain_timeout`` seconds, then it is cancelled and left to the broker too.
+    """
+
+    def __init__(
+        self, handle: Handle, *, ordering: Ordering, concurrency: int, drain_timeout: float
+    ) -> None:
+        self._handle = handle
+        self._drain_timeout = drain_timeout
+        self._lanes = Lanes(ordering)
+        self._pool = WorkerPool(self._lanes, self._serve, concurrency)
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._consumer: Consumer | None = None
+        self._ack: Callable[[Delivery], None]
+
+    async def run(self, consumer: Consumer) -> None:
+        """Take in and run deliveries until `stop`, then drain.
+
+        Raises, after draining:
+            EventHalted: an event that may neither be settled nor passed over.
+            DispytchError: the consumer cannot go on.
+        """
+        self._consumer = consumer
+        self._ack = consumer.ack
+        self._pool.start()
+        intake = asyncio.create_task(self._take_in(consumer), name="dispytch-intake")
+        stopping = asyncio.create_task(self._stopping.wait(), name="dispytch-stopping")
+        ends: set[asyncio.Future[Any]] = {intake, stopping, self._pool.failure}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            failure = self._pool.failure.exception() if self._pool.failure.done() else None
+            await self._drain(consumer, intake)
+            stopping.cancel()
+        if failure is not None:
+            raise failure
+
+    def stop(self) -> None:
+        """Take nothing in any more and forget what has not started; `run` drains and returns."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self._lanes.drop_all()
+        if self._consumer is not None:
+            self._consumer.stop_receiving()
+
+    def cut_short(self) -> None:
+        """Stop, and cancel what is running instead of waiting for it; it is left to the broker."""
+        self.stop()
+        self._pool.cancel(None)
+
+    async def revoke(self, leases: Collection[Lease]) -> None:
+        """Finish what is running of these leases and forget the rest: `Backend.consumer`'s part."""
+        self._lanes.drop(leases)
+        await self._come_to_rest(leases)
+
+    async def _take_in(self, consumer: Consumer) -> None:
+        while not self._stopping.is_set():
+            deliveries = await consumer.receive()
+            if deliveries and not self._stopping.is_set():
+                self._lanes.add(deliveries)
+                self._pool.wake()
+
+    async def _serve(self, lane: Lane) -> None:
+        delivery = lane.waiting[0]
+        owed = await self._handle(delivery, lane.owed)
+        if owed is None:
+            self._ack(delivery)
+            self._lanes.advance(lane)
+        else:
+            lane.owed = owed
+            self._loop.call_at(min(attempt.due for attempt in owed), self._again, lane)
+
+    def _again(self, lane: Lane) -> None:
+        self._lanes.again(lane)
+        self._pool.wake()
+
+    async def _drain(self, consumer: Consumer, intake: asyncio.Task[None]) -> None:
+        self.stop()
+        await self._come_to_rest(None)
+        await self._pool.close()
+        try:
+            await consumer.flush()
+        finally:
+            await intake
+
+    async def _come_to_rest(self, leases: Collection[Lease] | None) -> None:
+        deadline = self._loop.time() + self._drain_timeout
+        if await self._pool.quiet(leases, deadline):
+            return
+        for lane in await self._pool.cancelled(leases):
+            logger.error(
+                "a handler still ran after %.1f s of draining and was cancelled; its event on %s "
+                "is left to the broker",
+                self._drain_timeout,
+                lane.lease.stream,
+            )

@@ -1,0 +1,98 @@
+"""Lanes: which event may run next. Pure bookkeeping, no clock and no tasks."""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
+
+from dispytch.delivery.attempt import Attempt
+from dispytch.messages import Delivery, Lease
+
+Ordering = Literal["key", "partition", "none"]
+"""What is kept in order: the events of one key, of one stream, or nothing."""
+
+_WHOLE_STREAM = b""
+
+
+class Lane:
+    """Events that run one at a time, in order: those of one key on one stream.
+
+    ``owed`` are the attempts that its first event still has to have, when it failed before.
+    """
+
+    __slots__ = ("key", "lease", "owed", "waiting")
+
+    def __init__(self, lease: Lease, key: bytes | None, first: Delivery) -> None:
+        self.lease = lease
+        self.key = key
+        self.waiting = deque((first,))
+        self.owed: Sequence[Attempt] | None = None
+
+
+class Lanes:
+    """All lanes that have events. A lane is *ready*, or with whoever took it.
+
+    A taken lane is given back by `advance`, when its first event is done, or by `again`, when that
+    event must run once more; whoever takes a lane decides when. A lane of a dropped lease is gone:
+    giving it back has no effect.
+    """
+
+    def __init__(self, ordering: Ordering) -> None:
+        self.ready: deque[Lane] = deque()
+        self._ordering = ordering
+        self._by_lease: dict[Lease, dict[bytes, Lane]] = {}
+
+    def add(self, deliveries: Iterable[Delivery]) -> None:
+        """Put deliveries behind those of their key."""
+        by_lease, ready, ordering = self._by_lease, self.ready, self._ordering
+        for delivery in deliveries:
+            lease = delivery.lease
+            lanes = by_lease.get(lease)
+            if lanes is None:
+                lanes = by_lease[lease] = {}
+            key = delivery.key if ordering == "key" else _WHOLE_STREAM
+            if key is None or ordering == "none":
+                ready.append(Lane(lease, None, delivery))
+                continue
+            lane = lanes.get(key)
+            if lane is not None:
+                lane.waiting.append(delivery)
+            else:
+                lanes[key] = lane = Lane(lease, key, delivery)
+                ready.append(lane)
+
+    def take(self) -> Lane:
+        """The lane that has been ready for longest; it is the taker's until given back."""
+        return self.ready.popleft()
+
+    def advance(self, lane: Lane) -> None:
+        """Give a lane back whose first event is done."""
+        waiting = lane.waiting
+        if not waiting:
+            return
+        waiting.popleft()
+        lane.owed = None
+        if waiting:
+            self.ready.append(lane)
+        elif lane.key is not None:
+            del self._by_lease[lane.lease][lane.key]
+
+    def again(self, lane: Lane) -> None:
+        """Give a lane back whose first event must run again."""
+        if lane.waiting and lane.lease in self._by_lease:
+            self.ready.append(lane)
+
+    def drop(self, leases: Collection[Lease]) -> None:
+        """Forget everything of these leases that has not started.
+
+        The event that a taken lane is busy with is its taker's to finish.
+        """
+        for lease in leases:
+            for lane in self._by_lease.pop(lease, {}).values():
+                lane.waiting.clear()
+        kept = [lane for lane in self.ready if lane.lease in self._by_lease]
+        self.ready.clear()
+        self.ready.extend(kept)
+
+    def drop_all(self) -> None:
+        """Forget everything that has not started."""
+        self.drop(tuple(self._by_lease))

@@ -1,0 +1,179 @@
+"""The fixed set of tasks that runs events."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextvars import copy_context
+from typing import Final
+
+from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.messages import Lease
+
+logger = logging.getLogger("dispytch")
+
+_SLICE: Final = 0.005
+"""Seconds after which workers whose handlers never wait let the event loop breathe."""
+
+_CANCEL_GRACE: Final = 1.0
+"""Seconds that a cancelled handler has to come to its end."""
+
+
+class WorkerPool:
+    """``size`` long-lived workers that take ready lanes in turn, one event at a time.
+
+    There is no task per event, and one wake-up per batch: a worker whose handler has to wait
+    lets the next ones be woken. ``serve`` runs the first event of a lane; when it raises, the pool
+    has failed: `failure` is done, and nothing more is taken.
+    """
+
+    def __init__(self, lanes: Lanes, serve: Callable[[Lane], Awaitable[None]], size: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        self._lanes = lanes
+        self._serve = serve
+        self._size = size
+        self._workers: set[_Worker] = set()
+        self._parked: deque[asyncio.Future[None]] = deque()
+        self._summoned = False
+        self._breathing = False
+        self._slice_ends = 0.0
+        self._watchers = 0
+        self._progress = asyncio.Event()
+        self._closing = False
+        self.failure: asyncio.Future[None] = self._loop.create_future()
+
+    def start(self) -> None:
+        """Start the workers."""
+        for _ in range(self._size):
+            self._hire()
+
+    def wake(self) -> None:
+        """Lanes have become ready: see that one worker is awake to take them."""
+        self._slice_ends = self._clock() + _SLICE
+        while self._lanes.ready and self._parked:
+            parked = self._parked.popleft()
+            if not parked.done():
+                parked.set_result(None)
+                return
+
+    async def quiet(self, leases: Collection[Lease] | None, deadline: float) -> bool:
+        """Wait until no worker is busy with these leases, None for all; False: the deadline came.
+
+        ``deadline`` is a time of the event loop's clock.
+        """
+        self._watchers += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                while self._busy(leases):
+                    self._progress.clear()
+                    await self._progress.wait()
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            self._watchers -= 1
+
+    def cancel(self, leases: Collection[Lease] | None) -> Sequence["_Worker"]:
+        """Cancel what is running of these leases, None for all."""
+        busy = self._busy(leases)
+        for worker in busy:
+            worker.task.cancel()
+        return busy
+
+    async def cancelled(self, leases: Collection[Lease] | None) -> list[Lane]:
+        """Cancel as `cancel` does, and wait for the end of it; the lanes that did not finish."""
+        busy = self.cancel(leases)
+        if busy:
+            await asyncio.wait([worker.task for worker in busy], timeout=_CANCEL_GRACE)
+        return [worker.lane for worker in busy if worker.lane is not None]
+
+    async def close(self) -> None:
+        """Cancel every worker and wait until they have ended."""
+        self._closing = True
+        tasks = [worker.task for worker in self._workers]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_GRACE)
+        if self.failure.done():
+            self.failure.exception()
+
+    def _busy(self, leases: Collection[Lease] | None) -> list["_Worker"]:
+        return [
+            worker
+            for worker in self._workers
+            if worker.lane is not None and (leases is None or worker.lane.lease in leases)
+        ]
+
+    def _hire(self) -> None:
+        worker = _Worker()
+        worker.task = asyncio.create_task(self._work(worker), name="dispytch-worker")
+        self._workers.add(worker)
+        worker.task.add_done_callback(lambda task: self._left(worker))
+
+    def _left(self, worker: "_Worker") -> None:
+        self._workers.discard(worker)
+        self._progress.set()
+        error = None if worker.task.cancelled() else worker.task.exception()
+        if error is not None and not self.failure.done():
+            self.failure.set_exception(error)
+        if not (self._closing or self.failure.done()):
+            self._hire()
+
+    async def _work(self, worker: "_Worker") -> None:
+        lanes, clock, clean = self._lanes, self._clock, copy_context()
+        # A worker whose context an event has changed leaves, and a fresh one takes its place:
+        # what one event sets in a context variable never reaches another.
+        while copy_context() == clean and not self.failure.done():
+            if not lanes.ready:
+                await self._park()
+            elif self._breathing:
+                await asyncio.sleep(0)
+            else:
+                worker.lane = lane = lanes.take()
+                if lanes.ready and self._parked and not self._summoned:
+                    self._summon()
+                await self._serve(lane)
+                worker.lane = None
+                if self._watchers:
+                    self._progress.set()
+                if clock() > self._slice_ends:
+                    self._let_breathe()
+
+    def _let_breathe(self) -> None:
+        self._breathing = True
+        self._loop.call_soon(self._breathed)
+
+    def _breathed(self) -> None:
+        self._breathing = False
+        self._slice_ends = self._clock() + _SLICE
+
+    async def _park(self) -> None:
+        parked = self._loop.create_future()
+        self._parked.append(parked)
+        try:
+            await parked
+        except asyncio.CancelledError:
+            self.wake()
+            raise
+
+    def _summon(self) -> None:
+        # Runs only once the current worker has to wait: a handler that never does keeps the
+        # others asleep, and costs no wake-up.
+        self._summoned = True
+        self._loop.call_soon(self._wake_all_needed)
+
+    def _wake_all_needed(self) -> None:
+        self._summoned = False
+        for _ in range(min(len(self._lanes.ready), len(self._parked))):
+            self.wake()
+
+
+class _Worker:
+    __slots__ = ("lane", "task")
+
+    task: asyncio.Task[None]
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None

@@ -1,0 +1,140 @@
+"""Emitting events."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Self, TypeVar
+
+from dispytch.backends import backend_from
+from dispytch.events import EventBase
+from dispytch.exceptions import InvalidEvent, NotRunning, SendError, SendTimeout, TransportError
+from dispytch.messages import Message
+from dispytch.serialization import CloudEvents, Codec, EventWriter, JsonCodec, WireFormat
+from dispytch.transport import Backend, Producer
+
+TimeoutCallback = Callable[[EventBase], Awaitable[None] | None]
+Callback = TypeVar("Callback", bound=TimeoutCallback)
+
+
+class EventEmitter:
+    """Sends events to a broker, and returns once the broker has them.
+
+    An async context manager: connected inside, closed after. Safe to use from any number of tasks
+    at once; events of one topic and key that are emitted one after the other keep their order.
+
+    backend: a URL, or a `Backend`.
+    source: who emits, as CloudEvents' attribute of that name.
+    wire: the format of the envelope; CloudEvents by default.
+    codec: the format of the body; JSON by default.
+
+    Raises:
+        ConfigurationError: the backend is not installed, or its URL is wrong.
+    """
+
+    def __init__(
+        self,
+        backend: Backend | str,
+        *,
+        source: str = "dispytch",
+        wire: WireFormat | None = None,
+        codec: Codec | None = None,
+    ) -> None:
+        self._backend = backend_from(backend)
+        self._writer = EventWriter(
+            wire=wire or CloudEvents(),
+            codec=codec or JsonCodec(),
+            source=source,
+            prefixes=self._backend.features.attribute_prefixes,
+            config_type=self._backend.event_config,
+        )
+        self._on_timeout: TimeoutCallback | None = None
+        self._connection: AbstractAsyncContextManager[Producer] | None = None
+        self._producer: Producer | None = None
+
+    async def emit(self, event: EventBase) -> None:
+        """Send one event; return once the broker has durably taken it.
+
+        Raises:
+            InvalidEvent, EncodeError: it cannot be made a message; nothing was sent.
+            MessageTooLarge, Unroutable: the broker refuses it.
+            SendTimeout: it may or may not have been taken; see `on_timeout`.
+            TransportError: it was not taken, for the reason that the text gives.
+        """
+        failures = await self._send([event], [self._message(event)])
+        for failure in failures.values():
+            raise failure from failure.__cause__
+
+    async def emit_many(self, events: Iterable[EventBase]) -> None:
+        """Send events as one pipelined batch, in order per topic and key.
+
+        Raises:
+            InvalidEvent, EncodeError: one of them cannot be made a message; nothing was sent.
+            SendError: names the index of each event that is not confirmed, with its reason. The
+                others are durable.
+        """
+        batch = list(events)
+        failures = await self._send(batch, [self._message(event) for event in batch])
+        if failures:
+            raise SendError(failures, len(batch))
+
+    def on_timeout(self, callback: Callback) -> Callback:
+        """Have ``callback(event)``, async or not, take what would raise `SendTimeout`.
+
+        With it, an event that the broker did not confirm in time is the callback's to keep: the
+        emit returns as if all were well. Usable as a decorator; the last one given counts.
+        """
+        self._on_timeout = callback
+        return callback
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            BrokerUnreachable: no connection within the backend's connect timeout.
+        """
+        connection = self._backend.producer()
+        self._producer = await connection.__aenter__()
+        self._connection = connection
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Wait for what is being sent, and close the connection."""
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            await connection.__aexit__(kind, error, traceback)
+
+    def _message(self, event: EventBase) -> Message:
+        if not isinstance(event, EventBase):
+            raise InvalidEvent(
+                f"an emitter takes instances of EventBase, not {type(event).__qualname__}"
+            )
+        return self._writer.message(event)
+
+    async def _send(
+        self, events: list[EventBase], messages: list[Message]
+    ) -> dict[int, TransportError]:
+        if self._producer is None:
+            raise NotRunning("the emitter is not connected: use it inside 'async with emitter:'")
+        try:
+            await self._producer.send(messages)
+        except SendError as error:
+            return await self._without_timeouts(events, error.failures)
+        return {}
+
+    async def _without_timeouts(
+        self, events: list[EventBase], failures: dict[int, TransportError]
+    ) -> dict[int, TransportError]:
+        if self._on_timeout is None:
+            return failures
+        for index, failure in failures.items():
+            if isinstance(failure, SendTimeout):
+                taken = self._on_timeout(events[index])
+                if inspect.isawaitable(taken):
+                    await taken
+        return {i: one for i, one in failures.items() if not isinstance(one, SendTimeout)}

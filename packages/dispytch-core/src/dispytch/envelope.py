@@ -1,0 +1,19 @@
+"""What the wire says about an event, beside its body."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Envelope:
+    """An event on the wire: its attributes, and its body still in bytes.
+
+    The names are those of CloudEvents 1.0, whatever format the message had. ``type`` is None when
+    a foreign producer gave none; ``time`` is an RFC 3339 text.
+    """
+
+    id: str
+    type: str | None
+    source: str | None
+    time: str | None
+    content_type: str
+    data: bytes

@@ -1,0 +1,132 @@
+"""Events: as a service emits them (`EventBase`) and as a handler receives them (`Event`)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Generic, Self, TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel
+
+from dispytch.envelope import Envelope
+from dispytch.event_config import EventConfig
+from dispytch.messages import Delivery
+
+Body = TypeVar("Body")
+
+_IDENTITY = "__dispytch_identity__"
+
+
+class EventBase(BaseModel):
+    """A pydantic model that knows where it is sent; its fields are the body of the event.
+
+    Class attributes, none of which takes a field name away:
+
+    - ``__topic__``: the topic; may hold ``{field}`` templates, as in ``"user.{user.id}.events"``.
+    - ``__event_type__``: what handlers tell events of one topic apart by.
+    - ``__key__``: a template; events of one topic and key are handled in order. None, or a field
+      that is None, keeps no order.
+    - ``__backend_config__``: what one backend should know of it, or several, one for each backend.
+
+    An event is emitted under the same id however often it is emitted; a copy is another event.
+    """
+
+    __topic__: ClassVar[str]
+    __event_type__: ClassVar[str]
+    __key__: ClassVar[str | None] = None
+    __backend_config__: ClassVar[EventConfig | Sequence[EventConfig] | None] = None
+
+    @property
+    def __event_id__(self) -> str:
+        """The id under which this event is emitted, a random UUID."""
+        return self.__identity()[0]
+
+    @property
+    def __event_time__(self) -> str:
+        """When this event was given its id, at its first emit, in RFC 3339 and UTC."""
+        return self.__identity()[1]
+
+    def __identity(self) -> tuple[str, str]:
+        # Kept beside the fields, as pydantic keeps cached properties: it is no part of the
+        # equality, the representation or the body.
+        identity: tuple[str, str] | None = self.__dict__.get(_IDENTITY)
+        if identity is None:
+            identity = (str(uuid4()), datetime.now(UTC).isoformat().replace("+00:00", "Z"))
+            self.__dict__[_IDENTITY] = identity
+        return identity
+
+    def __copy__(self) -> Self:
+        copy = super().__copy__()
+        copy.__dict__.pop(_IDENTITY, None)
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copy = super().__deepcopy__(memo)
+        copy.__dict__.pop(_IDENTITY, None)
+        return copy
+
+
+@dataclass(eq=False, slots=True)
+class Event(Generic[Body]):
+    """An event as a handler receives it: the validated body, and all that is known around it.
+
+    ``body`` is what the handler's annotation ``Event[Body]`` asks for: any type that pydantic can
+    validate; plain JSON data for a bare ``Event``. ``attempt`` counts from 1.
+    """
+
+    body: Body
+    envelope: Envelope
+    delivery: Delivery
+    attempt: int = 1
+
+    @property
+    def id(self) -> str:
+        """The id its producer gave it; the same when it comes again."""
+        return self.envelope.id
+
+    @property
+    def type(self) -> str | None:
+        """Its type, or None when a foreign producer gave none."""
+        return self.envelope.type
+
+    @property
+    def source(self) -> str | None:
+        """Who emitted it, as CloudEvents has it, or None when unknown."""
+        return self.envelope.source
+
+    @property
+    def timestamp(self) -> datetime | None:
+        """When it was emitted; else when the broker took it; None when neither is known."""
+        if self.envelope.time is not None:
+            return datetime.fromisoformat(self.envelope.time)
+        if self.delivery.timestamp_ms is not None:
+            return datetime.fromtimestamp(self.delivery.timestamp_ms / 1000, UTC)
+        return None
+
+    @property
+    def topic(self) -> str:
+        """The topic it came from."""
+        return self.delivery.topic
+
+    @property
+    def key(self) -> str | None:
+        """The key that decides its order; bytes that are not UTF-8 show as ``\\xNN``."""
+        key = self.delivery.key
+        return None if key is None else key.decode("utf-8", "backslashreplace")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The message's headers as text; the raw ones are in ``event.delivery.headers``."""
+        return {
+            name: value.decode("utf-8", "backslashreplace") for name, value in self.delivery.headers
+        }
+
+    @property
+    def stream(self) -> str:
+        """The Kafka partition or RabbitMQ queue that it came through."""
+        return self.delivery.lease.stream
+
+    @property
+    def position(self) -> int:
+        """Where in the stream it stands: an offset, a delivery tag."""
+        return self.delivery.position

@@ -1,0 +1,129 @@
+"""Every error of dispytch, in one tree.
+
+    DispytchError
+    ├── ConfigurationError          wrong wiring: known, and raised, at start
+    │   ├── BackendNotFound         no backend of that name or URL scheme is installed
+    │   ├── BackendUnusable         installed, but broken or made for another contract version
+    │   ├── InvalidHandler          a handler without topic, or with a signature that cannot work
+    │   ├── DependencyError         a parameter that nothing provides, a cycle, a bad generator
+    │   ├── InvalidEvent            an event class without topic, type or a template's field
+    │   └── TopologyError           a topic or queue that the broker refuses, or that is missing
+    ├── TransportError              the broker, or the way to it
+    │   ├── BrokerUnreachable       no connection within the time allowed
+    │   ├── SendError               messages that the broker has not confirmed, by index
+    │   ├── MessageTooLarge         above the limit of the broker or the client
+    │   ├── Unroutable              nobody would have received it
+    │   └── SendTimeout             no confirmation in time: it may or may not have been taken
+    ├── SerializationError
+    │   ├── EncodeError             a body that the codec cannot turn into bytes
+    │   ├── DecodeError             bytes that the codec cannot read
+    │   └── BodyInvalid             a body that its model refuses
+    ├── HandlerTimeout              a handler that ran longer than its `timeout`
+    ├── EventHalted                 a failed event whose failure policy is "halt"
+    └── NotRunning                  an operation that needs a running emitter or listener
+
+An error of a driver is never part of the contract: it is chained as ``__cause__``.
+"""
+
+from collections.abc import Mapping
+
+
+class DispytchError(Exception):
+    """The root of every error that dispytch raises."""
+
+
+class ConfigurationError(DispytchError):
+    """The program is wired wrongly; raised at start, never at the first message."""
+
+
+class BackendNotFound(ConfigurationError):
+    """No installed backend has this name or URL scheme."""
+
+
+class BackendUnusable(ConfigurationError):
+    """A backend is installed but cannot be used: its import fails or its contract differs."""
+
+
+class InvalidHandler(ConfigurationError):
+    """A handler's registration or signature cannot work."""
+
+
+class DependencyError(ConfigurationError):
+    """A dependency cannot be provided; the text gives the path from the handler to it."""
+
+
+class InvalidEvent(ConfigurationError):
+    """An event class lacks something that is needed to emit it."""
+
+
+class TopologyError(ConfigurationError):
+    """A topic, exchange or queue is refused by the broker, or is missing and may not be made."""
+
+
+class TransportError(DispytchError):
+    """The broker, or the way to it, failed."""
+
+
+class BrokerUnreachable(TransportError):
+    """No usable connection to the broker within the time allowed; the text has the address."""
+
+
+class MessageTooLarge(TransportError):
+    """A message exceeds the size limit of the broker or the client; it was not taken."""
+
+
+class Unroutable(TransportError):
+    """The broker has nowhere to put the message; it was not taken."""
+
+
+class SendTimeout(TransportError):
+    """The broker did not confirm in time. It may or may not have taken the message."""
+
+
+class SendError(TransportError):
+    """Some messages of a batch are not confirmed by the broker.
+
+    ``failures`` maps the index of each of them, in the batch as it was given, to its error.
+    Every message that is not named there is durable at the broker.
+    """
+
+    def __init__(self, failures: Mapping[int, TransportError], total: int) -> None:
+        self.failures = dict(sorted(failures.items()))
+        self.total = total
+        shown = "; ".join(f"#{index}: {error}" for index, error in list(self.failures.items())[:3])
+        more = ", ..." if len(self.failures) > 3 else ""
+        super().__init__(
+            f"{len(self.failures)} of {total} messages are not confirmed ({shown}{more}); "
+            "the others are durable"
+        )
+
+
+class SerializationError(DispytchError):
+    """Bytes and bodies that do not turn into each other."""
+
+
+class EncodeError(SerializationError):
+    """A body cannot be written as bytes."""
+
+
+class DecodeError(SerializationError):
+    """Bytes cannot be read; no retry can help."""
+
+
+class BodyInvalid(SerializationError):
+    """A body was read but its model refuses it; no retry can help."""
+
+
+class HandlerTimeout(DispytchError):
+    """A handler ran longer than its timeout and was cancelled; counts as a failed attempt."""
+
+
+class EventHalted(DispytchError):
+    """A failed event whose failure policy is ``"halt"``: left unsettled, the listener stopped.
+
+    ``__cause__`` is the error of the handler, or the one that made the event unreadable.
+    """
+
+
+class NotRunning(DispytchError):
+    """The operation needs an emitter or a listener that is running."""

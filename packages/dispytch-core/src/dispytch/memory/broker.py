@@ -1,0 +1,42 @@
+"""The broker: what backends of one name share."""
+
+from typing import ClassVar
+
+from dispytch.memory.bell import Bell
+from dispytch.memory.config import MemoryConfig
+from dispytch.memory.group import Group
+from dispytch.memory.topic import Topic
+
+
+class MemoryBroker:
+    """Topics and groups, kept as long as the process lives.
+
+    ``room`` is rung when a log that was full may have room again. A broker belongs to no event
+    loop, so that one may follow another, but it is not safe to use from two threads.
+    """
+
+    _named: ClassVar[dict[str, "MemoryBroker"]] = {}
+
+    def __init__(self) -> None:
+        self.room = Bell()
+        self._topics: dict[str, Topic] = {}
+        self._groups: dict[str, Group] = {}
+
+    @classmethod
+    def named(cls, name: str) -> "MemoryBroker":
+        """The one broker of that name in this process."""
+        return cls._named.setdefault(name, cls())
+
+    def topic(self, name: str, config: MemoryConfig) -> Topic | None:
+        """The topic of that name, made if it is missing and ``config`` allows it."""
+        topic = self._topics.get(name)
+        if topic is None and config.declare == "auto" and name:
+            topic = Topic(
+                name, partitions=config.partitions, retention=config.retention, room=self.room
+            )
+            self._topics[name] = topic
+        return topic
+
+    def group(self, name: str) -> Group:
+        """The group of that name; an empty one if nobody has joined it yet."""
+        return self._groups.setdefault(name, Group())

@@ -1,0 +1,85 @@
+"""Topics, their partitions, and the partitions as groups read them."""
+
+from collections.abc import Callable
+from zlib import crc32
+
+from dispytch.memory.bell import Bell
+from dispytch.memory.cursor import Cursor
+from dispytch.memory.log import PartitionLog, Record
+from dispytch.transport import StartAt
+
+
+def _to_nobody() -> None:
+    """Takes the news of a stream that no consumer holds."""
+
+
+class Stream:
+    """One partition as one group reads it.
+
+    ``arrived`` is called when a record has been added; the consumer that holds the stream sets it.
+    """
+
+    __slots__ = ("arrived", "cursor", "name", "room", "topic")
+
+    def __init__(self, partition: "Partition", cursor: Cursor) -> None:
+        self.topic = partition.topic
+        self.name = partition.name
+        self.room = partition.room
+        self.cursor = cursor
+        self.arrived: Callable[[], None] = _to_nobody
+
+    def release(self) -> None:
+        """Take it from its consumer; what is unsettled waits for the next one."""
+        self.arrived = _to_nobody
+        self.cursor.release()
+
+
+class Partition:
+    """A log, and the groups that read it. ``room`` is rung when a full log may have room again."""
+
+    def __init__(self, topic: str, number: int, *, retention: int, room: Bell) -> None:
+        self.topic = topic
+        self.name = f"{topic}[{number}]"
+        self.room = room
+        self._log = PartitionLog(retention)
+        self._streams: list[Stream] = []
+
+    def append(self, record: Record) -> bool:
+        """Add a record, in place of the oldest if need be; False if some group still needs that."""
+        if self._log.full and not self._discarded():
+            return False
+        self._log.append(record)
+        for stream in self._streams:
+            stream.arrived()
+        return True
+
+    def stream(self, start_at: StartAt) -> Stream:
+        """The partition for a group that has not read it yet."""
+        position = self._log.start if start_at == "earliest" else self._log.end
+        stream = Stream(self, Cursor(self._log, position))
+        self._streams.append(stream)
+        return stream
+
+    def _discarded(self) -> bool:
+        if any(stream.cursor.settled <= self._log.start for stream in self._streams):
+            return False
+        self._log.discard_oldest()
+        return True
+
+
+class Topic:
+    """A name and its partitions, whose number is fixed when it is made."""
+
+    def __init__(self, name: str, *, partitions: int, retention: int, room: Bell) -> None:
+        self.name = name
+        self.partitions = [
+            Partition(name, number, retention=retention, room=room) for number in range(partitions)
+        ]
+        self._unkeyed = 0
+
+    def partition_for(self, key: bytes | None) -> Partition:
+        """Always the same one for a key; each in turn without one."""
+        if key is None:
+            self._unkeyed += 1
+        number = self._unkeyed if key is None else crc32(key)
+        return self.partitions[number % len(self.partitions)]

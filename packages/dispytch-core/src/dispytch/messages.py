@@ -1,0 +1,58 @@
+"""What travels: a message, and a message as a broker delivered it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dispytch.event_config import EventConfig
+
+Headers = Sequence[tuple[str, bytes]]
+"""Names and raw values in the order of the wire; a name may occur more than once.
+
+The content type travels under ``content-type``. A backend whose protocol has a field of its own
+for that maps it there and back.
+"""
+
+CONTENT_TYPE = "content-type"
+
+
+@dataclass(slots=True)
+class Message:
+    """Bytes on their way to or from a broker.
+
+    ``key`` decides order: messages of one topic and key are kept in order.
+    ``config`` is the sending backend's own configuration for this message, or None.
+    """
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    headers: Headers = ()
+    config: EventConfig | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Lease:
+    """A consumer's hold on one stream, from its assignment to its revocation.
+
+    ``stream`` names what the broker keeps in order: ``orders[3]`` for a Kafka partition, the
+    queue's name for RabbitMQ. Every assignment makes a new lease, compared by identity; once
+    ``ended``, settling one of its deliveries has no effect at the broker. Backends subclass it to
+    hold their own bookkeeping.
+    """
+
+    topic: str
+    stream: str
+    ended: bool = False
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Delivery(Message):
+    """A message as a consumer received it, with its coordinates at the broker.
+
+    ``position`` grows along the stream, with gaps: an offset, a delivery tag.
+    ``timestamp_ms`` is the broker's or the producer's, in milliseconds since the epoch.
+    """
+
+    lease: Lease
+    position: int
+    timestamp_ms: int | None = None

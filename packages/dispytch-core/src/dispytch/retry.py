@@ -1,0 +1,88 @@
+"""When to run a failed handler again: pure arithmetic, no clock and no I/O."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from dispytch.exceptions import ConfigurationError
+
+ErrorTypes = type[Exception] | tuple[type[Exception], ...]
+
+_random: Final = random.Random()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often, how soon and for which errors a handler is run again.
+
+    attempts: runs in all, the first one included.
+    delay: seconds before the second attempt.
+    factor: what each further delay is multiplied with; 1 keeps it fixed.
+    max_delay: no delay is longer than this, in seconds.
+    jitter: draw each delay evenly between zero and its full length, so that events that failed
+        together do not come back together.
+    retry_on: the errors that are worth another attempt.
+    give_up_on: errors among these that are not.
+    time_limit: no attempt starts later than so many seconds after the first one did.
+
+    Raises:
+        ConfigurationError: a value that makes no sense; the text names it.
+    """
+
+    attempts: int = 1
+    delay: float = 1.25
+    factor: float = 2.0
+    max_delay: float = 60.0
+    jitter: bool = True
+    retry_on: ErrorTypes = Exception
+    give_up_on: ErrorTypes = ()
+    time_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.attempts >= 1, "attempts must be at least 1", self.attempts)
+        _require(self.delay >= 0, "delay must not be negative", self.delay)
+        _require(self.factor >= 1, "factor must be at least 1", self.factor)
+        _require(self.max_delay >= 0, "max_delay must not be negative", self.max_delay)
+        _require(_are_errors(self.retry_on), "retry_on takes exception classes", self.retry_on)
+        _require(
+            _are_errors(self.give_up_on), "give_up_on takes exception classes", self.give_up_on
+        )
+
+    def next_delay(
+        self,
+        *,
+        attempt: int,
+        error: Exception,
+        elapsed: float,
+        draw: Callable[[], float] = _random.random,
+    ) -> float | None:
+        """Seconds to wait after ``attempt`` (from 1) failed, or None: no further attempt.
+
+        ``elapsed`` is the time since the first attempt started; ``draw`` gives numbers in [0, 1).
+        """
+        if attempt >= self.attempts or not self._worth(error):
+            return None
+        delay = self._full_delay(attempt) * (draw() if self.jitter else 1.0)
+        if self.time_limit is not None and elapsed + delay > self.time_limit:
+            return None
+        return delay
+
+    def _worth(self, error: Exception) -> bool:
+        return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
+
+    def _full_delay(self, attempt: int) -> float:
+        try:
+            return min(self.max_delay, self.delay * self.factor ** (attempt - 1))
+        except OverflowError:
+            return self.max_delay
+
+
+def _require(met: bool, text: str, value: object) -> None:
+    if not met:
+        raise ConfigurationError(f"RetryPolicy: {text}, not {value!r}")
+
+
+def _are_errors(given: object) -> bool:
+    classes = given if isinstance(given, tuple) else (given,)
+    return all(isinstance(one, type) and issubclass(one, Exception) for one in classes)

@@ -1,0 +1,8 @@
+"""From an event's topic and type to the handlers that take it."""
+
+from dispytch.routing.group import HandlerGroup
+from dispytch.routing.planned import Defaults, PlannedRoute, plan_routes
+from dispytch.routing.route import Route
+from dispytch.routing.router import Router
+
+__all__ = ["Defaults", "HandlerGroup", "PlannedRoute", "Route", "Router", "plan_routes"]

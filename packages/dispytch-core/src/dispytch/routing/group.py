@@ -1,0 +1,141 @@
+"""Handlers, collected where they are written."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from dispytch.exceptions import InvalidHandler
+from dispytch.failure import FailurePolicy, checked
+from dispytch.middleware import Middleware
+from dispytch.retry import ErrorTypes, RetryPolicy
+from dispytch.routing.registration import Handler, Registration, handler_name
+
+F = TypeVar("F", bound=Handler)
+
+
+class HandlerGroup:
+    """A collection of handlers that a listener takes as one.
+
+    default_topic, default_event: for handlers, and groups within, that name none.
+    prefix: set before the topic of every handler within, as it stands: ``"billing."``.
+    middlewares: around every handler within, the first one outermost.
+    """
+
+    def __init__(
+        self,
+        default_topic: str | None = None,
+        default_event: str | None = None,
+        *,
+        prefix: str = "",
+        middlewares: Sequence[Middleware] = (),
+    ) -> None:
+        self._default_topic = default_topic
+        self._default_event = default_event
+        self._prefix = prefix
+        self._middlewares = tuple(middlewares)
+        self._members: list[Registration | HandlerGroup] = []
+
+    def handler(
+        self,
+        *,
+        topic: str | None = None,
+        event: str | None = None,
+        retries: int = 0,
+        retry_on: ErrorTypes | Sequence[type[Exception]] | None = None,
+        retry_interval: float = 1.25,
+        retry: RetryPolicy | None = None,
+        dead_letter: FailurePolicy | None = None,
+        timeout: float | None = None,
+    ) -> Callable[[F], F]:
+        """Register the decorated function, async or not; it stays callable as it is.
+
+        topic: exact; the group's default when not given.
+        event: the event type; the group's default when not given; None in both takes every type.
+        retries, retry_on, retry_interval: so many further attempts, for these errors, so many
+            seconds apart. ``retry`` takes a full `RetryPolicy` in their place.
+        dead_letter: what becomes of an event that cannot be handled, see `FailurePolicy`.
+        timeout: seconds after which a run is cancelled and counts as a failed attempt.
+
+        Raises:
+            InvalidHandler: options that contradict each other or make no sense.
+        """
+
+        def register(function: F) -> F:
+            name = handler_name(function)
+            self._members.append(
+                Registration(
+                    handler=function,
+                    topic=topic,
+                    event=event,
+                    retry=_policy(name, retries, retry_on, retry_interval, retry),
+                    dead_letter=None if dead_letter is None else checked(dead_letter),
+                    timeout=_timeout(name, timeout),
+                )
+            )
+            return function
+
+        return register
+
+    def add_handler_group(self, group: "HandlerGroup") -> None:
+        """Take another group within this one: this one's prefix and defaults reach it too.
+
+        Raises:
+            InvalidHandler: the group would hold itself.
+        """
+        if group is self or self in group.groups():
+            raise InvalidHandler("a handler group cannot hold itself")
+        self._members.append(group)
+
+    def groups(self) -> Iterator["HandlerGroup"]:
+        """Every group within, at any depth."""
+        for member in self._members:
+            if isinstance(member, HandlerGroup):
+                yield member
+                yield from member.groups()
+
+    def registrations(self) -> Iterator[Registration]:
+        """Every handler within, at any depth, in the order of registration."""
+        for member in self._members:
+            inner = member.registrations() if isinstance(member, HandlerGroup) else (member,)
+            yield from map(self._completed, inner)
+
+    def _completed(self, inner: Registration) -> Registration:
+        topic = inner.topic if inner.topic is not None else self._default_topic
+        return replace(
+            inner,
+            topic=None if topic is None else self._prefix + topic,
+            event=inner.event if inner.event is not None else self._default_event,
+            middlewares=self._middlewares + inner.middlewares,
+        )
+
+
+def _policy(
+    name: str,
+    retries: int,
+    retry_on: ErrorTypes | Sequence[type[Exception]] | None,
+    retry_interval: float,
+    retry: RetryPolicy | None,
+) -> RetryPolicy | None:
+    if retry is None and retries == 0 and retry_on is None:
+        return None
+    if retry is not None:
+        if retries or retry_on is not None:
+            raise InvalidHandler(f"handler {name}: give either retry=, or retries= and its kin")
+        return retry
+    if retries <= 0:
+        raise InvalidHandler(f"handler {name}: retries must be positive, not {retries}")
+    errors = Exception if retry_on is None else retry_on
+    return RetryPolicy(
+        attempts=retries + 1,
+        delay=retry_interval,
+        factor=1.0,
+        max_delay=retry_interval,
+        jitter=False,
+        retry_on=errors if isinstance(errors, type) else tuple(errors),
+    )
+
+
+def _timeout(name: str, timeout: float | None) -> float | None:
+    if timeout is not None and timeout <= 0:
+        raise InvalidHandler(f"handler {name}: timeout must be positive seconds, not {timeout}")
+    return timeout

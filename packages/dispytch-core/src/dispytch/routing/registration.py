@@ -1,0 +1,39 @@
+"""A handler as its author registered it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dispytch.failure import FailurePolicy
+from dispytch.middleware import Middleware
+from dispytch.retry import RetryPolicy
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What `HandlerGroup.handler` was told, with what the groups around it add.
+
+    None means: as the listener has it.
+    """
+
+    handler: Handler
+    topic: str | None
+    event: str | None
+    retry: RetryPolicy | None
+    dead_letter: FailurePolicy | None
+    timeout: float | None
+    middlewares: tuple[Middleware, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The handler's module and qualified name."""
+        return handler_name(self.handler)
+
+
+def handler_name(handler: Handler) -> str:
+    """The module and qualified name under which logs and errors speak of a handler."""
+    module = getattr(handler, "__module__", None) or "?"
+    name = getattr(handler, "__qualname__", None) or type(handler).__qualname__
+    return f"{module}.{name}"

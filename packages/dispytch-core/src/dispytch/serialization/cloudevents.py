@@ -1,0 +1,175 @@
+"""CloudEvents 1.0, and messages that carry no envelope at all.
+
+Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md, with the Kafka and
+AMQP protocol bindings beside it and the JSON event format.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pydantic_core
+
+from dispytch.envelope import Envelope
+from dispytch.exceptions import DecodeError
+from dispytch.messages import CONTENT_TYPE, Delivery, Headers
+from dispytch.serialization.codec import JSON
+from dispytch.serialization.wire import Reader, WireFormat, Writer
+
+TypeOf = Callable[[Delivery], str | None]
+"""Tells the type of a message that has no envelope."""
+
+_STRUCTURED = b"application/cloudevents+json"
+_STRUCTURED_ANY = b"application/cloudevents"
+
+
+class CloudEvents(WireFormat):
+    """The default format: CloudEvents in binary mode is written; binary and structured are read.
+
+    A message without CloudEvents attributes is a *plain* one: its whole value is the body, its
+    type is what ``type_of`` says, or else what the header named ``type_header`` holds (where AMQP's
+    ``type`` property appears too), or else unknown: then only handlers with ``event=None`` take it.
+    Its id is the header ``message-id``, or else its place at the broker.
+    """
+
+    def __init__(self, *, type_header: str = "type", type_of: TypeOf | None = None) -> None:
+        self._type_header = type_header
+        self._type_of = type_of
+
+    def reader(self, prefixes: Sequence[str]) -> Reader:
+        """Read binary mode first, being the common one; then structured; then plain."""
+        binary = [_BinaryReader(prefix) for prefix in prefixes]
+
+        def read(delivery: Delivery) -> Envelope:
+            headers = dict(delivery.headers)
+            for reader in binary:
+                if reader.specversion in headers:
+                    return reader.read(headers, delivery.value)
+            content_type = headers.get(CONTENT_TYPE, b"")
+            if content_type.startswith(_STRUCTURED_ANY):
+                return _read_structured(content_type, delivery.value)
+            return self._read_plain(headers, delivery)
+
+        return read
+
+    def writer(self, prefixes: Sequence[str]) -> Writer:
+        """Write binary mode."""
+        id_, type_, source, time, specversion = (
+            prefixes[0] + name for name in ("id", "type", "source", "time", "specversion")
+        )
+
+        def write(envelope: Envelope) -> tuple[bytes, Headers]:
+            headers = [
+                (specversion, b"1.0"),
+                (id_, envelope.id.encode()),
+                (source, (envelope.source or "").encode()),
+                (CONTENT_TYPE, envelope.content_type.encode()),
+            ]
+            if envelope.type is not None:
+                headers.append((type_, envelope.type.encode()))
+            if envelope.time is not None:
+                headers.append((time, envelope.time.encode()))
+            return envelope.data, headers
+
+        return write
+
+    def _read_plain(self, headers: Mapping[str, bytes], delivery: Delivery) -> Envelope:
+        place = f"{delivery.lease.stream}/{delivery.position}"
+        return Envelope(
+            id=_text(headers, "message-id") or place,
+            type=self._type_of(delivery) if self._type_of else _text(headers, self._type_header),
+            source=None,
+            time=None,
+            content_type=_text(headers, CONTENT_TYPE) or JSON,
+            data=delivery.value,
+        )
+
+
+class _BinaryReader:
+    def __init__(self, prefix: str) -> None:
+        self.specversion = prefix + "specversion"
+        self._id = prefix + "id"
+        self._type = prefix + "type"
+        self._source = prefix + "source"
+        self._time = prefix + "time"
+
+    def read(self, headers: Mapping[str, bytes], value: bytes) -> Envelope:
+        try:
+            _check_version(headers[self.specversion].decode())
+            time = headers.get(self._time)
+            content_type = headers.get(CONTENT_TYPE)
+            return Envelope(
+                headers[self._id].decode(),
+                headers[self._type].decode(),
+                headers[self._source].decode(),
+                time.decode() if time is not None else None,
+                content_type.decode() if content_type is not None else JSON,
+                value,
+            )
+        except KeyError as error:
+            raise DecodeError(f"a CloudEvent lacks the attribute {error.args[0]!r}") from error
+        except UnicodeDecodeError as error:
+            raise DecodeError(f"a CloudEvents attribute is not UTF-8: {error}") from error
+
+
+def _read_structured(content_type: bytes, value: bytes) -> Envelope:
+    if not content_type.startswith(_STRUCTURED):
+        raise DecodeError(
+            f"CloudEvents as {content_type.decode(errors='replace')!r} cannot be read; "
+            f"{_STRUCTURED.decode()!r} can"
+        )
+    event = _json_object(value)
+    _check_version(str(event.get("specversion", "none at all")))
+    for name in ("id", "type", "source"):
+        if not isinstance(event.get(name), str):
+            raise DecodeError(f"a CloudEvent lacks the attribute {name!r}")
+    return Envelope(
+        id=event["id"],
+        type=event["type"],
+        source=event["source"],
+        time=event.get("time"),
+        content_type=event.get("datacontenttype", JSON),
+        data=_structured_data(event),
+    )
+
+
+def _structured_data(event: Mapping[str, Any]) -> bytes:
+    encoded = event.get("data_base64")
+    if encoded is None:
+        data = event.get("data")
+        if isinstance(data, str) and not _is_json(event.get("datacontenttype", JSON)):
+            return data.encode()
+        return pydantic_core.to_json(data, inf_nan_mode="constants")
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise DecodeError(f"the CloudEvent's data_base64 is not base64: {error}") from error
+
+
+def _is_json(content_type: str) -> bool:
+    bare = content_type.partition(";")[0].strip().lower()
+    return bare.endswith(("/json", "+json"))
+
+
+def _json_object(value: bytes) -> dict[str, Any]:
+    try:
+        event = pydantic_core.from_json(value)
+    except ValueError as error:
+        raise DecodeError(f"a structured CloudEvent is not JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise DecodeError("a structured CloudEvent is not a JSON object")
+    return event
+
+
+def _check_version(version: str) -> None:
+    if not version.startswith("1."):
+        raise DecodeError(f"CloudEvents 1.x can be read, this one says {version!r}")
+
+
+def _text(headers: Mapping[str, bytes], name: str) -> str | None:
+    value = headers.get(name)
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"the header {name!r} is not UTF-8: {error}") from error

@@ -1,0 +1,87 @@
+"""The JSON envelope of dispytch 0.x."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pydantic_core
+
+from dispytch.envelope import Envelope
+from dispytch.exceptions import DecodeError, EncodeError
+from dispytch.messages import CONTENT_TYPE, Delivery, Headers
+from dispytch.serialization.cloudevents import CloudEvents
+from dispytch.serialization.codec import JSON
+from dispytch.serialization.wire import Reader, WireFormat, Writer
+
+_FIELDS = frozenset({"id", "type", "body", "timestamp"})
+
+
+class Envelope0x(WireFormat):
+    """Writes ``{"id", "type", "body", "timestamp"}``, with the timestamp in seconds.
+
+    Reads it, and everything that ``otherwise`` reads (CloudEvents by default), so that a topic may
+    hold both while a system moves from one to the other.
+    """
+
+    def __init__(self, *, otherwise: WireFormat | None = None) -> None:
+        self._otherwise = otherwise or CloudEvents()
+
+    def reader(self, prefixes: Sequence[str]) -> Reader:
+        """Read the 0.x envelope where the value is one; leave everything else to the other."""
+        read_other = self._otherwise.reader(prefixes)
+        specversions = [prefix + "specversion" for prefix in prefixes]
+
+        def read(delivery: Delivery) -> Envelope:
+            names = {name for name, _ in delivery.headers}
+            if names.isdisjoint(specversions):
+                event = _parsed(delivery.value)
+                if event is not None:
+                    return _envelope(event)
+            return read_other(delivery)
+
+        return read
+
+    def writer(self, prefixes: Sequence[str]) -> Writer:
+        """Write the 0.x envelope; the body must be JSON."""
+        return _write
+
+
+def _parsed(value: bytes) -> dict[str, Any] | None:
+    try:
+        event = pydantic_core.from_json(value)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and event.keys() == _FIELDS else None
+
+
+def _envelope(event: dict[str, Any]) -> Envelope:
+    return Envelope(
+        id=str(event["id"]),
+        type=str(event["type"]),
+        source=None,
+        time=_time(event["timestamp"]),
+        content_type=JSON,
+        data=pydantic_core.to_json(event["body"], inf_nan_mode="constants"),
+    )
+
+
+def _time(timestamp: object) -> str:
+    try:
+        if isinstance(timestamp, str):
+            return datetime.fromisoformat(timestamp).isoformat()
+        if isinstance(timestamp, int | float):
+            return datetime.fromtimestamp(timestamp, UTC).isoformat()
+    except (ValueError, OverflowError, OSError) as error:
+        raise DecodeError(f"the envelope's timestamp {timestamp!r} is no time: {error}") from error
+    raise DecodeError(f"the envelope's timestamp {timestamp!r} is neither a number nor a text")
+
+
+def _write(envelope: Envelope) -> tuple[bytes, Headers]:
+    if envelope.content_type != JSON:
+        raise EncodeError(f"the 0.x envelope holds JSON only, not {envelope.content_type!r}")
+    time = datetime.fromisoformat(envelope.time) if envelope.time else datetime.now(UTC)
+    head = pydantic_core.to_json(
+        {"id": envelope.id, "type": envelope.type, "timestamp": time.timestamp()}
+    )
+    # The body is JSON already: it is set into the envelope as it stands.
+    return head[:-1] + b',"body":' + envelope.data + b"}", [(CONTENT_TYPE, JSON.encode())]

@@ -1,0 +1,109 @@
+"""From an event to the message that carries it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from dispytch.envelope import Envelope
+from dispytch.event_config import EventConfig
+from dispytch.events import EventBase
+from dispytch.exceptions import InvalidEvent
+from dispytch.messages import Message
+from dispytch.serialization.codec import Codec
+from dispytch.serialization.wire import WireFormat
+from dispytch.templates import Template
+
+
+class EventWriter:
+    """Turns events into messages for one backend; reads each event class once.
+
+    ``config_type`` is the class of ``__backend_config__`` that the backend understands.
+    """
+
+    def __init__(
+        self,
+        *,
+        wire: WireFormat,
+        codec: Codec,
+        source: str,
+        prefixes: Sequence[str],
+        config_type: type[EventConfig] | None,
+    ) -> None:
+        self._write = wire.writer(prefixes)
+        self._codec = codec
+        self._source = source
+        self._config_type = config_type
+        self._forms: dict[type[EventBase], _Form] = {}
+
+    def message(self, event: EventBase) -> Message:
+        """The message for an event.
+
+        Raises:
+            InvalidEvent: its class lacks a topic or a type, or a template's field.
+            EncodeError: its body cannot be written.
+        """
+        form = self._forms.get(type(event))
+        if form is None:
+            form = self._forms[type(event)] = _Form(type(event), self._config_type)
+        envelope = Envelope(
+            event.__event_id__,
+            form.type,
+            self._source,
+            event.__event_time__,
+            self._codec.content_type,
+            self._codec.encode(form.adapter, event),
+        )
+        value, headers = self._write(envelope)
+        return Message(form.topic(event), value, form.key(event), headers, form.config(event))
+
+
+class _Form:
+    """What there is to know about an event class before one of its events is written."""
+
+    def __init__(self, model: type[EventBase], config_type: type[EventConfig] | None) -> None:
+        self.type = _declared(model, "__event_type__", "user_registered")
+        self.adapter: TypeAdapter[Any] = TypeAdapter(model)
+        self._topic = _template(model, "__topic__", _declared(model, "__topic__", "user_events"))
+        self._key = _template(model, "__key__", model.__key__) if model.__key__ else None
+        self._config = _config_for(model, config_type)
+        self._config_templates = {
+            text: _template(model, "__backend_config__", text)
+            for text in (self._config.templates() if self._config else ())
+        }
+
+    def topic(self, event: EventBase) -> str:
+        return self._topic.text if self._topic.constant else self._topic.fill(event)
+
+    def key(self, event: EventBase) -> bytes | None:
+        key = self._key.fill_optional(event) if self._key else None
+        return None if key is None else key.encode()
+
+    def config(self, event: EventBase) -> EventConfig | None:
+        if self._config is None or not self._config_templates:
+            return self._config
+        return self._config.rendered(lambda text: self._config_templates[text].fill(event))
+
+
+def _declared(model: type[EventBase], name: str, example: str) -> str:
+    value = getattr(model, name, None)
+    if isinstance(value, str) and value:
+        return value
+    raise InvalidEvent(
+        f"{model.__module__}.{model.__qualname__} has no {name}; "
+        f'give its class one, as in {name} = "{example}"'
+    )
+
+
+def _template(model: type[EventBase], name: str, text: str) -> Template:
+    template = Template(text)
+    template.check(model, f"the {name}")
+    return template
+
+
+def _config_for(
+    model: type[EventBase], config_type: type[EventConfig] | None
+) -> EventConfig | None:
+    given = model.__backend_config__
+    configs = (given,) if isinstance(given, EventConfig) else given or ()
+    return next((one for one in configs if config_type and isinstance(one, config_type)), None)

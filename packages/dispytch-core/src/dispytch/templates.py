@@ -1,0 +1,107 @@
+"""Texts with ``{field}`` in them, filled in from an event."""
+
+from collections.abc import Iterator
+from string import Formatter
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from dispytch.exceptions import InvalidEvent
+
+_Part = tuple[str, tuple[str, ...]]
+
+
+class Template:
+    """A text such as ``"user.{user.id}.events"``, parsed once.
+
+    A field is a name, or a path of names, of the event's own attributes; a mapping's entries are
+    reached the same way. Format specifications and conversions are refused.
+
+    Raises:
+        InvalidEvent: braces that do not match, or something other than a path between them.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text: Final = text
+        self._parts = tuple(_parse(text))
+        self.constant: Final = not any(path for _, path in self._parts)
+
+    def paths(self) -> Iterator[tuple[str, ...]]:
+        """The fields it needs, each as the names that lead to it."""
+        return (path for _, path in self._parts if path)
+
+    def fill(self, event: object) -> str:
+        """The text for one event.
+
+        Raises:
+            InvalidEvent: a field is missing or None.
+        """
+        return "".join(
+            literal + str(self._value(event, path)) if path else literal
+            for literal, path in self._parts
+        )
+
+    def fill_optional(self, event: object) -> str | None:
+        """The text for one event, or None when one of its fields is None."""
+        if any(_follow(event, path) is None for path in self.paths()):
+            return None
+        return self.fill(event)
+
+    def check(self, model: type[BaseModel], what: str) -> None:
+        """Check the fields against an event class, as far as its annotations tell.
+
+        Raises:
+            InvalidEvent: the class has no such field; ``what`` names the text in the error.
+        """
+        for path in self.paths():
+            _check_path(model, path, f"{what} {self.text!r} of {model.__qualname__}")
+
+    def _value(self, event: object, path: tuple[str, ...]) -> Any:
+        try:
+            value = _follow(event, path)
+        except (AttributeError, KeyError) as error:
+            raise InvalidEvent(
+                f"{type(event).__qualname__} has no {'.'.join(path)!r}, "
+                f"which the template {self.text!r} needs"
+            ) from error
+        if value is None:
+            raise InvalidEvent(
+                f"{type(event).__qualname__}.{'.'.join(path)} is None, "
+                f"but the template {self.text!r} needs a value"
+            )
+        return value
+
+
+def _parse(text: str) -> Iterator[_Part]:
+    try:
+        for literal, field, spec, conversion in Formatter().parse(text):
+            if field is None:
+                yield literal, ()
+                continue
+            path = tuple(field.split("."))
+            if spec or conversion or not all(name.isidentifier() for name in path):
+                raise ValueError(f"{{{field}}} is not a field name or a dotted path of them")
+            yield literal, path
+    except ValueError as error:
+        raise InvalidEvent(f"the template {text!r} cannot be read: {error}") from error
+
+
+def _follow(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value[name] if isinstance(value, dict) else getattr(value, name)
+    return value
+
+
+def _check_path(model: type[BaseModel], path: tuple[str, ...], what: str) -> None:
+    current: Any = model
+    for name in path:
+        if not (isinstance(current, type) and issubclass(current, BaseModel)):
+            return
+        field = current.model_fields.get(name)
+        if field is None and not hasattr(current, name):
+            known = ", ".join(current.model_fields) or "none"
+            raise InvalidEvent(
+                f"{what} needs the field {name!r}, which {current.__qualname__} does not have; "
+                f"its fields are: {known}"
+            )
+        current = field.annotation if field is not None else None

@@ -1,0 +1,227 @@
+"""The contract between dispytch and a broker: the page that a backend author reads.
+
+A backend is four classes: `Backend`, which knows how to reach the broker; `Producer`, which sends;
+`Consumer`, which receives and settles; and a `dispytch.messages.Lease` with its own bookkeeping.
+Acquiring a producer or a consumer returns it connected; there is no half-open object.
+
+Everything runs in one event loop. A backend imports this module, `dispytch.messages`,
+`dispytch.event_config` and `dispytch.exceptions`, and nothing else of core.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
+
+from dispytch.event_config import EventConfig
+from dispytch.messages import Delivery, Lease, Message
+
+CONTRACT_VERSION = 1
+"""Grows whenever a backend made for the older contract would misbehave."""
+
+Declare = Literal["auto", "check", "never"]
+"""What a backend does about topics and queues: make what is missing, only check, or not look."""
+
+StartAt = Literal["earliest", "latest"]
+"""Where a new group starts: at the oldest message the broker still has, or after the newest."""
+
+OnRevoke = Callable[[Collection[Lease]], Awaitable[None]]
+"""Core's part in giving streams up; see `Backend.consumer`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What a backend can do. Core and the tests look at these, never at a backend's name.
+
+    durable: a confirmed message survives the end of every process of the program.
+    history: a new group can receive messages that were sent before it existed.
+    shared_order: the key order holds while several consumers share a group.
+    attribute_prefixes: of the CloudEvents attributes among the headers, as the protocol binding
+        for this broker has them: the first is written, all are read.
+    """
+
+    durable: bool
+    history: bool
+    shared_order: bool
+    attribute_prefixes: tuple[str, ...] = ("ce_",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """What must exist at the broker before anything flows: topics and, for a group, its queues."""
+
+    topics: tuple[str, ...]
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What one consumer wants.
+
+    max_in_flight: at no time are more deliveries than this handed out and unsettled. Every stream
+        has an even share of it, at least one, so that a stream that stands still cannot take the
+        room of the others.
+    drain_timeout: how many seconds `OnRevoke` may take; a broker's own limit on giving a stream
+        up must be set above it.
+    """
+
+    group: str
+    topics: tuple[str, ...]
+    max_in_flight: int
+    start_at: StartAt = "earliest"
+    drain_timeout: float = 30.0
+
+
+class Producer(ABC):
+    """Sends messages. Safe to use from any number of tasks at once."""
+
+    @abstractmethod
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Send a batch; return once the broker has durably taken all of it.
+
+        Order: messages of one topic and key reach the broker in the order given; so do those of
+        two calls when the second starts after the first has returned.
+
+        Missing topics are treated as the backend's `Declare` mode says.
+
+        Retries what may be retried within the backend's send timeout, over a restart of the
+        broker too. A message may reach the broker twice, never out of a kept order.
+
+        Cancellation leaves it open which messages were taken.
+
+        Raises:
+            SendError: names each message that is not confirmed, with its reason:
+                `MessageTooLarge`, `Unroutable`, `SendTimeout`, `BrokerUnreachable`, or another
+                `TransportError`. The others are durable.
+        """
+
+
+class Consumer(ABC):
+    """Receives and settles the deliveries of one `Subscription`.
+
+    Core has at most one `receive` under way and never cancels it. It may leave long pauses between
+    two calls, as when the window is full: staying a member of the group meanwhile, however long a
+    handler runs, is the backend's business.
+    """
+
+    @abstractmethod
+    async def receive(self) -> Sequence[Delivery]:
+        """The next deliveries, in the broker's order within each stream.
+
+        Waits until there is at least one, or `stop_receiving` was called: then returns an empty
+        batch at once. Takes from all streams in turn: none waits while another is drained.
+        Never hands out more than the window of the subscription allows. A lost connection is
+        repaired in here, in silence but for a log line, and ends the leases it cost.
+
+        Raises:
+            TransportError, ConfigurationError: the consumer cannot go on; the listener ends with
+                this error.
+        """
+
+    @abstractmethod
+    def ack(self, delivery: Delivery) -> None:
+        """The delivery's outcome is durable: the broker need not hand it out again.
+
+        Cheap and synchronous; the backend batches, in the background, within a second. Without
+        effect when the lease has ended. May be called in any order.
+        """
+
+    @abstractmethod
+    def nack(self, delivery: Delivery) -> None:
+        """Give the delivery back unhandled: it is handed out again, to this group, soon.
+
+        As cheap as `ack`, and as void once the lease has ended. The order among deliveries of
+        one key is kept only if those that came later are given back too.
+        """
+
+    @abstractmethod
+    async def flush(self) -> None:
+        """Return once every `ack` and `nack` so far has reached the broker, or its lease ended."""
+
+    @abstractmethod
+    def pause(self, lease: Lease) -> None:
+        """Hand out nothing of this stream until `resume`. Membership and lease are kept."""
+
+    @abstractmethod
+    def resume(self, lease: Lease) -> None:
+        """Hand out deliveries of this stream again; those held back come first, none is lost."""
+
+    @abstractmethod
+    def stop_receiving(self) -> None:
+        """Hand out nothing more, for good; `receive` returns empty. Settling goes on.
+
+        What was fetched and never handed out stays with the broker.
+        """
+
+
+class Backend(ABC):
+    """How to reach one broker. Making it does no I/O and validates its configuration.
+
+    Third parties publish one under the entry-point group ``dispytch.backends``, named after its
+    URL scheme.
+    """
+
+    contract: ClassVar[int] = CONTRACT_VERSION
+    """The `CONTRACT_VERSION` it was written for: spell the number out in a published backend."""
+
+    event_config: ClassVar[type[EventConfig] | None] = None
+    """The class of `__backend_config__` that this backend reads, if it has one."""
+
+    features: ClassVar[Features]
+
+    @classmethod
+    @abstractmethod
+    def from_url(cls, url: str) -> Self:
+        """A backend from ``scheme://user:password@host:port/path?option=value``.
+
+        Raises:
+            ConfigurationError: the URL or an option in it is wrong; the text names the part.
+        """
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return if the broker answers.
+
+        Raises:
+            BrokerUnreachable: no answer within the backend's connect timeout.
+        """
+
+    @abstractmethod
+    async def prepare(self, topology: Topology) -> None:
+        """Make, check or leave alone what `topology` names, as the `Declare` mode says.
+
+        May be called again with the same topology; changes nothing that exists.
+
+        Raises:
+            TopologyError: the broker refuses a name, or something is missing and may not be made.
+            BrokerUnreachable: no answer within the connect timeout.
+        """
+
+    @abstractmethod
+    def producer(self) -> AbstractAsyncContextManager[Producer]:
+        """A connected producer; leaving the context waits for what is being sent.
+
+        Raises, on entering:
+            BrokerUnreachable: no connection within the connect timeout.
+        """
+
+    @abstractmethod
+    def consumer(
+        self, subscription: Subscription, on_revoke: OnRevoke
+    ) -> AbstractAsyncContextManager[Consumer]:
+        """A connected consumer, a member of its group; leaving the context leaves the group.
+
+        Before a stream is given up (a rebalance; not the consumer's own end, for which core
+        has drained already) the backend stops handing out its deliveries, awaits
+        ``on_revoke(leases)`` while acks still count, flushes, and only then ends those leases.
+        When a stream is lost without warning (a dead connection) the leases end at once and
+        `OnRevoke` is called all the same, so that core drops what has not started.
+
+        Deliveries that are unsettled when the context is left stay with the broker and come
+        again, to this group.
+
+        Raises, on entering:
+            BrokerUnreachable: no connection within the connect timeout.
+            TopologyError: a topic or queue is missing.
+        """

@@ -1,0 +1,126 @@
+"""Lanes against a plain reference, by property."""
+
+from collections import defaultdict
+
+from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.messages import Delivery, Lease
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+KEYS = st.sampled_from([b"a", b"b", b"c", None])
+LEASES = [Lease("orders", "orders[0]"), Lease("orders", "orders[1]")]
+
+
+def delivery(position: int, key: bytes | None, lease: Lease = LEASES[0]) -> Delivery:
+    return Delivery("orders", b"", key, (), lease=lease, position=position)
+
+
+class LanesMachine(RuleBasedStateMachine):
+    """Every event is served once, those of a key in order and one at a time, until dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lanes = Lanes("key")
+        self.count = 0
+        self.expected: dict[object, list[int]] = defaultdict(list)
+        self.taken: list[tuple[Lane, object, int]] = []
+
+    def track(self, one: Delivery) -> object:
+        return (one.lease, one.key if one.key is not None else one.position)
+
+    @rule(keys=st.lists(KEYS, max_size=6), lease=st.sampled_from(LEASES))
+    def add(self, keys: list[bytes | None], lease: Lease) -> None:
+        batch = []
+        for key in keys:
+            self.count += 1
+            batch.append(delivery(self.count, key, lease))
+            self.expected[self.track(batch[-1])].append(self.count)
+        self.lanes.add(batch)
+
+    @precondition(lambda self: self.lanes.ready)
+    @rule()
+    def take(self) -> None:
+        lane = self.lanes.take()
+        first = lane.waiting[0]
+        track = self.track(first)
+        assert all(track != other for _, other, _ in self.taken), "two takers of one key"
+        assert self.expected[track][0] == first.position, "out of order"
+        self.taken.append((lane, track, first.position))
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data())
+    def advance(self, data: st.DataObject) -> None:
+        lane, track, position = self.taken.pop(
+            data.draw(st.integers(0, len(self.taken) - 1), label="which")
+        )
+        if position in self.expected[track]:
+            self.expected[track].remove(position)
+        self.lanes.advance(lane)
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data())
+    def again(self, data: st.DataObject) -> None:
+        lane, _, _ = self.taken.pop(data.draw(st.integers(0, len(self.taken) - 1), label="which"))
+        self.lanes.again(lane)
+
+    @precondition(lambda self: not self.taken)
+    @rule(lease=st.sampled_from(LEASES))
+    def drop(self, lease: Lease) -> None:
+        self.lanes.drop([lease])
+        for track in list(self.expected):
+            if isinstance(track, tuple) and track[0] is lease:
+                del self.expected[track]
+
+    @invariant()
+    def nothing_is_forgotten(self) -> None:
+        ready = [lane.waiting[0].position for lane in self.lanes.ready]
+        taken = [position for _, _, position in self.taken]
+        first = [positions[0] for positions in self.expected.values() if positions]
+        assert sorted(ready + taken) == sorted(first)
+
+    def teardown(self) -> None:
+        for lane, _, _ in self.taken:
+            self.lanes.advance(lane)
+        while self.lanes.ready:
+            self.lanes.advance(self.lanes.take())
+        assert not any(self.lanes._by_lease.values()), "a lane without events is kept"
+
+
+TestLanes = LanesMachine.TestCase
+TestLanes.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_a_stream_is_one_lane_when_partitions_are_ordered() -> None:
+    lanes = Lanes("partition")
+    lanes.add([delivery(1, b"a"), delivery(2, b"b"), delivery(3, None)])
+    lanes.add([delivery(4, b"a", LEASES[1])])
+    assert [lane.waiting[0].position for lane in lanes.ready] == [1, 4]
+
+
+def test_every_event_has_a_lane_when_nothing_is_ordered() -> None:
+    lanes = Lanes("none")
+    lanes.add([delivery(1, b"a"), delivery(2, b"a")])
+    assert [lane.waiting[0].position for lane in lanes.ready] == [1, 2]
+
+
+def test_a_dropped_lane_that_is_given_back_stays_dropped() -> None:
+    lanes = Lanes("key")
+    lanes.add([delivery(1, b"a"), delivery(2, b"a"), delivery(3, None), delivery(4, b"b")])
+    taken = [lanes.take(), lanes.take()]
+    lanes.drop([LEASES[0]])
+    lanes.advance(taken[0])
+    lanes.again(taken[1])
+    assert not lanes.ready
+
+
+def test_keys_of_a_lease_that_was_dropped_and_came_again_start_afresh() -> None:
+    lanes = Lanes("key")
+    lanes.add([delivery(1, b"a"), delivery(2, b"a")])
+    old = lanes.take()
+    lanes.drop([LEASES[0]])
+    lanes.add([delivery(1, b"a")])
+    lanes.advance(old)
+    assert [lane.waiting[0].position for lane in lanes.ready] == [1]
+    lanes.advance(lanes.take())
+    assert not lanes.ready
