@@ -1,5 +1,6 @@
 """The registry: from a URL or a name to a backend, through entry points."""
 
+import re
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -16,6 +17,7 @@ _OURS: Final = {
     "amqp": "dispytch-core[rabbitmq]",
     "amqps": "dispytch-core[rabbitmq]",
 }
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _registered: Final[dict[str, type[Backend]]] = {}
 
 
@@ -54,14 +56,21 @@ def backend_from(given: Backend | str) -> Backend:
         ConfigurationError: neither of them, or a URL that the backend refuses.
     """
     if isinstance(given, Backend):
+        _checked(type(given).__qualname__, type(given))
         return given
     if not isinstance(given, str) or not given:
         raise ConfigurationError(
             "a backend is a URL such as 'kafka://localhost:9092', or a Backend object, "
             f"not {given!r}"
         )
-    scheme, separator, _ = given.partition("://")
-    return backend_class(scheme).from_url(given if separator else f"{given}://")
+    name, separator, _ = given.partition("://")
+    if not _NAME.fullmatch(name):
+        # It may hold a password: the text leaves it out.
+        raise ConfigurationError(
+            "a backend's URL starts with its name and '://', as in 'kafka://localhost:9092'; "
+            f"there are: {_known()}"
+        )
+    return backend_class(name.lower()).from_url(given if separator else f"{given}://")
 
 
 def _load(entry: EntryPoint) -> type[Backend]:
@@ -96,4 +105,8 @@ def _not_found(name: str) -> str:
         else "install the distribution that provides it (ours: dispytch-core[kafka], "
         "dispytch-core[rabbitmq])"
     )
-    return f"no backend {name!r} is installed; there are: {', '.join(installed())}; {hint}"
+    return f"no backend {name!r} is installed; there are: {_known()}; {hint}"
+
+
+def _known() -> str:
+    return ", ".join(installed()) or "none"

@@ -8,7 +8,14 @@ from typing import Self, TypeVar
 
 from dispytch.backends import backend_from
 from dispytch.events import EventBase
-from dispytch.exceptions import InvalidEvent, NotRunning, SendError, SendTimeout, TransportError
+from dispytch.exceptions import (
+    ConfigurationError,
+    InvalidEvent,
+    NotRunning,
+    SendError,
+    SendTimeout,
+    TransportError,
+)
 from dispytch.messages import Message
 from dispytch.serialization import CloudEvents, Codec, EventWriter, JsonCodec, WireFormat
 from dispytch.transport import Backend, Producer
@@ -29,7 +36,7 @@ class EventEmitter:
     codec: the format of the body; JSON by default.
 
     Raises:
-        ConfigurationError: the backend is not installed, or its URL is wrong.
+        ConfigurationError: the backend is not installed, its URL is wrong, or the source is empty.
     """
 
     def __init__(
@@ -40,6 +47,8 @@ class EventEmitter:
         wire: WireFormat | None = None,
         codec: Codec | None = None,
     ) -> None:
+        if not source:
+            raise ConfigurationError("an emitter's source must say who emits, as CloudEvents asks")
         self._backend = backend_from(backend)
         self._writer = EventWriter(
             wire=wire or CloudEvents(),
@@ -91,8 +100,11 @@ class EventEmitter:
         """Connect.
 
         Raises:
+            NotRunning: it is connected already.
             BrokerUnreachable: no connection within the backend's connect timeout.
         """
+        if self._connection is not None:
+            raise NotRunning("the emitter is connected already: enter it once, and share it")
         connection = self._backend.producer()
         self._producer = await connection.__aenter__()
         self._connection = connection

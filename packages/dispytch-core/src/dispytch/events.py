@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 from uuid import uuid4
 
 from pydantic import BaseModel
 
 from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
+from dispytch.exceptions import DecodeError
 from dispytch.messages import Delivery
 
 Body = TypeVar("Body")
@@ -28,8 +29,13 @@ class EventBase(BaseModel):
       that is None, keeps no order.
     - ``__backend_config__``: what one backend should know of it, or several, one for each backend.
 
-    An event is emitted under the same id however often it is emitted; a copy is another event.
+    An event is emitted under the same id however often it is emitted, after pickling too; a copy
+    is another event.
     """
+
+    # A slot is no part of the fields, the equality, the representation or the body, and is not
+    # copied with them.
+    __slots__ = (_IDENTITY,)
 
     __topic__: ClassVar[str]
     __event_type__: ClassVar[str]
@@ -47,23 +53,18 @@ class EventBase(BaseModel):
         return self.__identity()[1]
 
     def __identity(self) -> tuple[str, str]:
-        # Kept beside the fields, as pydantic keeps cached properties: it is no part of the
-        # equality, the representation or the body.
-        identity: tuple[str, str] | None = self.__dict__.get(_IDENTITY)
+        identity: tuple[str, str] | None = getattr(self, _IDENTITY, None)
         if identity is None:
             identity = (str(uuid4()), datetime.now(UTC).isoformat().replace("+00:00", "Z"))
-            self.__dict__[_IDENTITY] = identity
+            object.__setattr__(self, _IDENTITY, identity)
         return identity
 
-    def __copy__(self) -> Self:
-        copy = super().__copy__()
-        copy.__dict__.pop(_IDENTITY, None)
-        return copy
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), _IDENTITY: self.__identity()}
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        copy = super().__deepcopy__(memo)
-        copy.__dict__.pop(_IDENTITY, None)
-        return copy
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        object.__setattr__(self, _IDENTITY, state[_IDENTITY])
 
 
 @dataclass(eq=False, slots=True)
@@ -96,9 +97,13 @@ class Event(Generic[Body]):
 
     @property
     def timestamp(self) -> datetime | None:
-        """When it was emitted; else when the broker took it; None when neither is known."""
+        """When it was emitted; else when the broker took it; None when neither is known.
+
+        Raises:
+            DecodeError: its producer gave a time that is none.
+        """
         if self.envelope.time is not None:
-            return datetime.fromisoformat(self.envelope.time)
+            return _time(self.envelope.time)
         if self.delivery.timestamp_ms is not None:
             return datetime.fromtimestamp(self.delivery.timestamp_ms / 1000, UTC)
         return None
@@ -130,3 +135,12 @@ class Event(Generic[Body]):
     def position(self) -> int:
         """Where in the stream it stands: an offset, a delivery tag."""
         return self.delivery.position
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        raise DecodeError(f"the event's time {text!r} is not RFC 3339: {error}") from error
+    # RFC 3339 demands an offset; who leaves it away means UTC.
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from dispytch.exceptions import ConfigurationError
@@ -41,9 +42,14 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         _require(self.attempts >= 1, "attempts must be at least 1", self.attempts)
-        _require(self.delay >= 0, "delay must not be negative", self.delay)
-        _require(self.factor >= 1, "factor must be at least 1", self.factor)
+        _require(0 <= self.delay < inf, "delay must not be negative or infinite", self.delay)
+        _require(1 <= self.factor < inf, "factor must be at least 1 and finite", self.factor)
         _require(self.max_delay >= 0, "max_delay must not be negative", self.max_delay)
+        _require(
+            self.time_limit is None or self.time_limit >= 0,
+            "time_limit must not be negative",
+            self.time_limit,
+        )
         _require(_are_errors(self.retry_on), "retry_on takes exception classes", self.retry_on)
         _require(
             _are_errors(self.give_up_on), "give_up_on takes exception classes", self.give_up_on
@@ -73,9 +79,9 @@ class RetryPolicy:
 
     def _full_delay(self, attempt: int) -> float:
         try:
-            return min(self.max_delay, self.delay * self.factor ** (attempt - 1))
+            return min(self.max_delay, self.delay * float(self.factor) ** (attempt - 1))
         except OverflowError:
-            return self.max_delay
+            return self.max_delay if self.delay else 0.0
 
 
 def _require(met: bool, text: str, value: object) -> None:

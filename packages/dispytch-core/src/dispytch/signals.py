@@ -14,7 +14,9 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 def stopping_on_signals(stop: Callable[[], None], cut_short: Callable[[], None]) -> Iterator[None]:
     """Within it, the first SIGTERM or SIGINT calls ``stop``, every further one ``cut_short``.
 
-    Without effect outside the main thread, and where the event loop cannot watch signals.
+    Any number may be open at once, and a signal reaches all of them; when the last one is left,
+    the signals' former handlers are back. Without effect outside the main thread, and where the
+    event loop cannot watch signals.
     """
     calls = iter([stop])
 
@@ -22,21 +24,43 @@ def stopping_on_signals(stop: Callable[[], None], cut_short: Callable[[], None])
         next(calls, cut_short)()
 
     loop = asyncio.get_running_loop()
-    watched = [one for one in _SIGNALS if _watch(loop, one, received)]
+    watch = _watches.get(loop) or _watches.setdefault(loop, _Watch(loop))
+    watch.listeners.append(received)
     try:
         yield
     finally:
-        for one in watched:
-            loop.remove_signal_handler(one)
+        watch.listeners.remove(received)
+        if not watch.listeners:
+            del _watches[loop]
+            watch.close()
 
 
-def _watch(
-    loop: asyncio.AbstractEventLoop, number: signal.Signals, received: Callable[[], None]
-) -> bool:
-    if threading.current_thread() is not threading.main_thread():
-        return False
-    try:
-        loop.add_signal_handler(number, received)
-    except (NotImplementedError, RuntimeError):
-        return False
-    return True
+class _Watch:
+    """An event loop's watch on the signals, for all who listen: it has one handler for each."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.listeners: list[Callable[[], None]] = []
+        self._loop = loop
+        former = {one: signal.getsignal(one) for one in _SIGNALS}
+        self._former = {one: former[one] for one in _SIGNALS if self._add(one)}
+
+    def close(self) -> None:
+        for number, handler in self._former.items():
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, handler or signal.SIG_DFL)
+
+    def _add(self, number: signal.Signals) -> bool:
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        try:
+            self._loop.add_signal_handler(number, self._received)
+        except (NotImplementedError, RuntimeError):
+            return False
+        return True
+
+    def _received(self) -> None:
+        for listener in tuple(self.listeners):
+            listener()
+
+
+_watches: Final[dict[asyncio.AbstractEventLoop, _Watch]] = {}

@@ -1,6 +1,7 @@
 """Texts with ``{field}`` in them, filled in from an event."""
 
 from collections.abc import Iterator
+from enum import Enum
 from string import Formatter
 from typing import Any, Final
 
@@ -15,7 +16,10 @@ class Template:
     """A text such as ``"user.{user.id}.events"``, parsed once.
 
     A field is a name, or a path of names, of the event's own attributes; a mapping's entries are
-    reached the same way. Format specifications and conversions are refused.
+    reached the same way. An enum's member shows as its value, as in the body. ``{{`` and ``}}``
+    stand for the braces themselves; format specifications and conversions are refused.
+
+    ``constant`` is the whole text when it has no fields, else None.
 
     Raises:
         InvalidEvent: braces that do not match, or something other than a path between them.
@@ -24,7 +28,8 @@ class Template:
     def __init__(self, text: str) -> None:
         self.text: Final = text
         self._parts = tuple(_parse(text))
-        self.constant: Final = not any(path for _, path in self._parts)
+        fields = any(path for _, path in self._parts)
+        self.constant: Final = None if fields else "".join(literal for literal, _ in self._parts)
 
     def paths(self) -> Iterator[tuple[str, ...]]:
         """The fields it needs, each as the names that lead to it."""
@@ -36,16 +41,30 @@ class Template:
         Raises:
             InvalidEvent: a field is missing or None.
         """
-        return "".join(
-            literal + str(self._value(event, path)) if path else literal
-            for literal, path in self._parts
+        text = self.fill_optional(event)
+        if text is not None:
+            return text
+        absent = next(path for path in self.paths() if self._value(event, path) is None)
+        raise InvalidEvent(
+            f"{type(event).__qualname__}.{'.'.join(absent)} is None, "
+            f"but the template {self.text!r} needs a value"
         )
 
     def fill_optional(self, event: object) -> str | None:
-        """The text for one event, or None when one of its fields is None."""
-        if any(_follow(event, path) is None for path in self.paths()):
-            return None
-        return self.fill(event)
+        """The text for one event, or None when one of its fields, or what leads to it, is None.
+
+        Raises:
+            InvalidEvent: a field is missing.
+        """
+        filled = []
+        for literal, path in self._parts:
+            filled.append(literal)
+            if path:
+                value = self._value(event, path)
+                if value is None:
+                    return None
+                filled.append(str(value.value if isinstance(value, Enum) else value))
+        return "".join(filled)
 
     def check(self, model: type[BaseModel], what: str) -> None:
         """Check the fields against an event class, as far as its annotations tell.
@@ -58,18 +77,12 @@ class Template:
 
     def _value(self, event: object, path: tuple[str, ...]) -> Any:
         try:
-            value = _follow(event, path)
+            return _follow(event, path)
         except (AttributeError, KeyError) as error:
             raise InvalidEvent(
                 f"{type(event).__qualname__} has no {'.'.join(path)!r}, "
                 f"which the template {self.text!r} needs"
             ) from error
-        if value is None:
-            raise InvalidEvent(
-                f"{type(event).__qualname__}.{'.'.join(path)} is None, "
-                f"but the template {self.text!r} needs a value"
-            )
-        return value
 
 
 def _parse(text: str) -> Iterator[_Part]:
@@ -79,7 +92,9 @@ def _parse(text: str) -> Iterator[_Part]:
                 yield literal, ()
                 continue
             path = tuple(field.split("."))
-            if spec or conversion or not all(name.isidentifier() for name in path):
+            if spec or conversion:
+                raise ValueError(f"{{{field}}} can have no format specification or conversion")
+            if not all(name.isidentifier() for name in path):
                 raise ValueError(f"{{{field}}} is not a field name or a dotted path of them")
             yield literal, path
     except ValueError as error:
@@ -88,6 +103,8 @@ def _parse(text: str) -> Iterator[_Part]:
 
 def _follow(value: Any, path: tuple[str, ...]) -> Any:
     for name in path:
+        if value is None:
+            return None
         value = value[name] if isinstance(value, dict) else getattr(value, name)
     return value
 
@@ -98,10 +115,19 @@ def _check_path(model: type[BaseModel], path: tuple[str, ...], what: str) -> Non
         if not (isinstance(current, type) and issubclass(current, BaseModel)):
             return
         field = current.model_fields.get(name)
-        if field is None and not hasattr(current, name):
+        if field is None and not _has_value(current, name):
             known = ", ".join(current.model_fields) or "none"
             raise InvalidEvent(
                 f"{what} needs the field {name!r}, which {current.__qualname__} does not have; "
                 f"its fields are: {known}"
             )
         current = field.annotation if field is not None else None
+
+
+def _has_value(model: type[BaseModel], name: str) -> bool:
+    # A property is a value, a method is not; which extra fields there are, only the event knows.
+    missing = object()
+    attribute = getattr(model, name, missing)
+    if attribute is missing:
+        return model.model_config.get("extra") == "allow"
+    return not callable(attribute)

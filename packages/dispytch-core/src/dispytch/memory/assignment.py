@@ -1,10 +1,10 @@
 """Which member of a group reads which partition."""
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Generic, TypeVar
 
-Member = TypeVar("Member", bound=Hashable)
+Member = TypeVar("Member")
 
 PartitionId = tuple[str, int]
 """A topic's name and the number of one of its partitions."""
@@ -58,11 +58,16 @@ class _Plan(Generic[Member]):
 
     def moved(self, partition: PartitionId) -> bool:
         owner = self.owners[partition]
+        if self._load(partition, owner) < self._heaviest(partition):
+            return False
         self._count(partition, owner, -1)
         idlest = self.idlest(partition)
         better = self._load(partition, idlest) < self._load(partition, owner)
         self.give(partition, idlest if better else owner)
         return better
+
+    def _heaviest(self, partition: PartitionId) -> tuple[int, int]:
+        return max(self._load(partition, member) for member in self.wanting(partition))
 
     def _load(self, partition: PartitionId, member: Member) -> tuple[int, int]:
         return self._of_topic[partition[0], member], self._total[member]

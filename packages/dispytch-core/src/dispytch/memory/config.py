@@ -55,7 +55,8 @@ class MemoryConfig(BaseModel):
         """
         try:
             parts = urlsplit(url)
-            options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+            query = parts.query
+            options = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
         except ValueError as error:
             raise _wrong(url, str(error)) from error
         if parts.scheme != "memory":

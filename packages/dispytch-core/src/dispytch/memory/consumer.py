@@ -6,36 +6,40 @@ from collections import deque
 from collections.abc import Collection, Sequence
 
 from dispytch.memory.bell import Bell
-from dispytch.memory.group import Group
+from dispytch.memory.broker import MemoryBroker
 from dispytch.memory.holding import Holding
-from dispytch.memory.topic import Stream
+from dispytch.memory.topic import Stream, Topic
 from dispytch.messages import Delivery, Lease
-from dispytch.transport import Consumer, OnRevoke, Subscription
+from dispytch.transport import Consumer, OnRevoke, StartAt, Subscription
 
 logger = logging.getLogger("dispytch")
 
 _GRACE = 1.0
-"""Seconds beyond its drain timeout that a listener has to finish giving streams up."""
+"""Seconds that a listener may take beyond its drain timeout to give streams up."""
 
 
 class MemoryConsumer(Consumer):
-    """Hands out what the streams that its group gave it have waiting.
+    """Hands out what waits in the streams that its group has given it.
 
-    ``_ready`` holds the streams that may have something to hand out, each once and in turn; the
-    others cost nothing.
+    Streams with something to hand out stand in a queue; the others cost nothing.
     """
 
-    def __init__(self, group: Group, subscription: Subscription, on_revoke: OnRevoke) -> None:
-        self._group = group
-        self._subscription = subscription
+    def __init__(
+        self, broker: MemoryBroker, subscription: Subscription, on_revoke: OnRevoke
+    ) -> None:
+        self._room = broker.room
+        self._group = broker.group(subscription.group)
         self._on_revoke = on_revoke
-        self._loop = asyncio.get_running_loop()
-        self._held: dict[Lease, Holding] = {}
-        self._ready: deque[Holding] = deque()
+        self._drain_timeout = subscription.drain_timeout
+        self._max_in_flight = subscription.max_in_flight
         self._in_flight = 0
-        self._stopped = False
+        self._window = subscription.max_in_flight
+        self._held: dict[Lease, Holding] = {}
+        self._queue: deque[Holding] = deque()
         self._bell = Bell()
-        self._giving_up: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._loop = asyncio.get_running_loop()
+        self._revocation: asyncio.Task[None] | None = None
 
     async def receive(self) -> Sequence[Delivery]:
         """See `Consumer.receive`."""
@@ -50,16 +54,16 @@ class MemoryConsumer(Consumer):
         """See `Consumer.ack`."""
         holding = self._held.get(delivery.lease)
         if holding is not None and holding.cursor.ack(delivery.position):
-            self._settled(holding)
+            self._landed(holding)
 
     def nack(self, delivery: Delivery) -> None:
         """See `Consumer.nack`."""
         holding = self._held.get(delivery.lease)
         if holding is not None and holding.cursor.nack(delivery.position):
-            self._settled(holding)
+            self._landed(holding)
 
     async def flush(self) -> None:
-        """See `Consumer.flush`: here a settlement is known to the broker when it is made."""
+        """See `Consumer.flush`. A settlement has reached this broker as soon as it is made."""
 
     def pause(self, lease: Lease) -> None:
         """See `Consumer.pause`."""
@@ -76,3 +80,102 @@ class MemoryConsumer(Consumer):
         """See `Consumer.stop_receiving`."""
         self._stopped = True
         self._bell.ring()
+
+    def join(self, topics: Collection[Topic], start_at: StartAt) -> None:
+        """Enter the group, to read these topics."""
+        self._group.join(self, topics, start_at)
+
+    async def close(self) -> None:
+        """Leave the group; what is unsettled stays with the broker."""
+        self.stop_receiving()
+        try:
+            if self._revocation is not None:
+                self._revocation.cancel()
+                await asyncio.wait([self._revocation])
+        finally:
+            self._group.leave(self)
+
+    @property
+    def alive(self) -> bool:
+        """See `Member.alive`."""
+        return not self._loop.is_closed()
+
+    @property
+    def giving_up(self) -> bool:
+        """See `Member.giving_up`."""
+        return self._revocation is not None
+
+    def accept(self, streams: Collection[Stream]) -> None:
+        """See `Member.accept`."""
+        for stream in streams:
+            holding = Holding(stream)
+            holding.watch(self._offer)
+            self._held[holding.lease] = holding
+        self._share_out()
+
+    def give_up(self, streams: Collection[Stream]) -> None:
+        """See `Member.give_up`."""
+        names = {stream.name for stream in streams}
+        leases = [lease for lease in self._held if lease.stream in names]
+        for lease in leases:
+            self._held[lease].revoked = True
+        self._revocation = self._loop.create_task(
+            self._revoke(leases, streams), name="dispytch-memory-revocation"
+        )
+
+    def end(self, streams: Collection[Stream]) -> None:
+        """See `Member.end`."""
+        names = {stream.name for stream in streams}
+        for lease in [lease for lease in self._held if lease.stream in names]:
+            lease.ended = True
+            holding = self._held.pop(lease)
+            holding.revoked = True
+            self._in_flight -= holding.cursor.in_flight
+        self._share_out()
+
+    async def _revoke(self, leases: Collection[Lease], streams: Collection[Stream]) -> None:
+        try:
+            async with asyncio.timeout(self._drain_timeout + _GRACE):
+                await self._on_revoke(leases)
+        except Exception:
+            logger.exception(
+                "giving up %s failed; what is unsettled there comes again",
+                ", ".join(lease.stream for lease in leases),
+            )
+        self._revocation = None
+        self._group.release(self, streams)
+
+    def _take(self) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        for _ in range(len(self._queue)):
+            room = self._max_in_flight - self._in_flight
+            if room <= 0:
+                break
+            holding = self._queue.popleft()
+            holding.queued = False
+            if holding.ready(self._window):
+                taken = holding.take(min(room, self._window - holding.cursor.in_flight))
+                self._in_flight += len(taken)
+                deliveries += taken
+                self._enqueue(holding)
+        return deliveries
+
+    def _landed(self, holding: Holding) -> None:
+        self._in_flight -= 1
+        self._room.ring()
+        self._offer(holding)
+
+    def _offer(self, holding: Holding) -> None:
+        self._enqueue(holding)
+        if self._queue and self._in_flight < self._max_in_flight:
+            self._bell.ring()
+
+    def _enqueue(self, holding: Holding) -> None:
+        if not holding.queued and holding.ready(self._window):
+            holding.queued = True
+            self._queue.append(holding)
+
+    def _share_out(self) -> None:
+        self._window = max(1, self._max_in_flight // max(1, len(self._held)))
+        for holding in self._held.values():
+            self._offer(holding)

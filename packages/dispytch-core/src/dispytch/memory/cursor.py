@@ -39,12 +39,12 @@ class Cursor:
 
     def take(self, limit: int) -> Sequence[tuple[int, Record]]:
         """Hand out up to ``limit`` waiting records, the oldest first, with their positions."""
-        taken = self._again(limit) if self._given_back else []
-        if len(taken) < limit:
-            fresh = self._log.read(self._next, limit - len(taken))
-            taken.extend(enumerate(fresh, self._next))
-            self._next += len(fresh)
-        self._out.update([position for position, _ in taken])
+        again = self._again(limit) if self._given_back else []
+        fresh = self._log.read(self._next, limit - len(again))
+        taken = [*again, *enumerate(fresh, self._next)]
+        reached = self._next + len(fresh)
+        self._out.update(range(self._next, reached))
+        self._next = reached
         return taken
 
     def ack(self, position: int) -> bool:
@@ -72,4 +72,5 @@ class Cursor:
     def _again(self, limit: int) -> list[tuple[int, Record]]:
         positions = sorted(self._given_back)[:limit]
         self._given_back.difference_update(positions)
+        self._out.update(positions)
         return [(position, self._log.read(position, 1)[0]) for position in positions]

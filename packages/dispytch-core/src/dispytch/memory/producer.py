@@ -83,12 +83,8 @@ class MemoryProducer(Producer):
 
 
 def _append(routed: list[_Routed]) -> list[_Routed]:
-    """Append what there is room for, in order; returns what has to wait."""
-    waiting: list[_Routed] = []
-    full: set[Partition] = set()
-    for entry in routed:
-        _, partition, record = entry
-        if partition in full or not partition.append(record):
-            full.add(partition)
-            waiting.append(entry)
-    return waiting
+    """Append what there is room for; returns what has to wait.
+
+    A partition that was full stays so until the end of this, so that its order is kept.
+    """
+    return [entry for entry in routed if not entry[1].append(entry[2])]

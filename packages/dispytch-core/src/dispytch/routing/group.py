@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from dispytch.exceptions import InvalidHandler
+from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.failure import FailurePolicy, checked
 from dispytch.middleware import Middleware
 from dispytch.retry import ErrorTypes, RetryPolicy
@@ -61,17 +61,18 @@ class HandlerGroup:
         """
 
         def register(function: F) -> F:
-            name = handler_name(function)
-            self._members.append(
-                Registration(
+            try:
+                registration = Registration(
                     handler=function,
                     topic=topic,
                     event=event,
-                    retry=_policy(name, retries, retry_on, retry_interval, retry),
+                    retry=_policy(retries, retry_on, retry_interval, retry),
                     dead_letter=None if dead_letter is None else checked(dead_letter),
-                    timeout=_timeout(name, timeout),
+                    timeout=_timeout(timeout),
                 )
-            )
+            except ConfigurationError as error:
+                raise InvalidHandler(f"handler {handler_name(function)}: {error}") from error
+            self._members.append(registration)
             return function
 
         return register
@@ -93,24 +94,37 @@ class HandlerGroup:
                 yield member
                 yield from member.groups()
 
-    def registrations(self) -> Iterator[Registration]:
-        """Every handler within, at any depth, in the order of registration."""
-        for member in self._members:
-            inner = member.registrations() if isinstance(member, HandlerGroup) else (member,)
-            yield from map(self._completed, inner)
+    def registrations(
+        self, default_topic: str | None = None, default_event: str | None = None
+    ) -> Iterator[Registration]:
+        """Every handler within, at any depth, in the order of registration.
 
-    def _completed(self, inner: Registration) -> Registration:
-        topic = inner.topic if inner.topic is not None else self._default_topic
+        The defaults are those of the groups around this one.
+        """
+        topic = _first(self._default_topic, default_topic)
+        event = _first(self._default_event, default_event)
+        for member in self._members:
+            if isinstance(member, HandlerGroup):
+                yield from map(self._wrapped, member.registrations(topic, event))
+            else:
+                named = replace(
+                    member, topic=_first(member.topic, topic), event=_first(member.event, event)
+                )
+                yield self._wrapped(named)
+
+    def _wrapped(self, inner: Registration) -> Registration:
         return replace(
             inner,
-            topic=None if topic is None else self._prefix + topic,
-            event=inner.event if inner.event is not None else self._default_event,
+            topic=None if inner.topic is None else self._prefix + inner.topic,
             middlewares=self._middlewares + inner.middlewares,
         )
 
 
+def _first(own: str | None, default: str | None) -> str | None:
+    return default if own is None else own
+
+
 def _policy(
-    name: str,
     retries: int,
     retry_on: ErrorTypes | Sequence[type[Exception]] | None,
     retry_interval: float,
@@ -120,10 +134,12 @@ def _policy(
         return None
     if retry is not None:
         if retries or retry_on is not None:
-            raise InvalidHandler(f"handler {name}: give either retry=, or retries= and its kin")
+            raise ConfigurationError("give either retry=, or retries= and its kin")
+        if not isinstance(retry, RetryPolicy):
+            raise ConfigurationError(f"retry takes a RetryPolicy, not {retry!r}; or use retries=")
         return retry
     if retries <= 0:
-        raise InvalidHandler(f"handler {name}: retries must be positive, not {retries}")
+        raise ConfigurationError(f"retries must be positive, not {retries!r}")
     errors = Exception if retry_on is None else retry_on
     return RetryPolicy(
         attempts=retries + 1,
@@ -135,7 +151,7 @@ def _policy(
     )
 
 
-def _timeout(name: str, timeout: float | None) -> float | None:
-    if timeout is not None and timeout <= 0:
-        raise InvalidHandler(f"handler {name}: timeout must be positive seconds, not {timeout}")
+def _timeout(timeout: float | None) -> float | None:
+    if timeout is not None and not timeout > 0:
+        raise ConfigurationError(f"timeout must be positive seconds, not {timeout!r}")
     return timeout

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dispytch.failure import FailurePolicy
@@ -34,6 +35,8 @@ class Registration:
 
 def handler_name(handler: Handler) -> str:
     """The module and qualified name under which logs and errors speak of a handler."""
+    if isinstance(handler, partial):
+        return handler_name(handler.func)
     module = getattr(handler, "__module__", None) or "?"
     name = getattr(handler, "__qualname__", None) or type(handler).__qualname__
     return f"{module}.{name}"

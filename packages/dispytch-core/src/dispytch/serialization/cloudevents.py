@@ -7,6 +7,7 @@ AMQP protocol bindings beside it and the JSON event format.
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pydantic_core
@@ -38,17 +39,18 @@ class CloudEvents(WireFormat):
         self._type_of = type_of
 
     def reader(self, prefixes: Sequence[str]) -> Reader:
-        """Read binary mode first, being the common one; then structured; then plain."""
+        """Read structured mode by its content type, binary mode by its headers; else plain."""
         binary = [_BinaryReader(prefix) for prefix in prefixes]
 
         def read(delivery: Delivery) -> Envelope:
             headers = dict(delivery.headers)
-            for reader in binary:
-                if reader.specversion in headers:
-                    return reader.read(headers, delivery.value)
-            content_type = headers.get(CONTENT_TYPE, b"")
+            # A structured message may repeat its attributes among the headers.
+            content_type = headers.get(CONTENT_TYPE, b"").lower()
             if content_type.startswith(_STRUCTURED_ANY):
                 return _read_structured(content_type, delivery.value)
+            for reader in binary:
+                if reader.specversion in headers or reader.type in headers:
+                    return reader.read(headers, delivery.value)
             return self._read_plain(headers, delivery)
 
         return read
@@ -78,32 +80,41 @@ class CloudEvents(WireFormat):
         place = f"{delivery.lease.stream}/{delivery.position}"
         return Envelope(
             id=_text(headers, "message-id") or place,
-            type=self._type_of(delivery) if self._type_of else _text(headers, self._type_header),
+            type=self._plain_type(headers, delivery),
             source=None,
             time=None,
             content_type=_text(headers, CONTENT_TYPE) or JSON,
             data=delivery.value,
         )
 
+    def _plain_type(self, headers: Mapping[str, bytes], delivery: Delivery) -> str | None:
+        if self._type_of is None:
+            return _text(headers, self._type_header)
+        try:
+            return self._type_of(delivery)
+        except Exception as error:
+            raise DecodeError(
+                f"type_of cannot tell the message's type: {type(error).__name__}: {error}"
+            ) from error
+
 
 class _BinaryReader:
     def __init__(self, prefix: str) -> None:
         self.specversion = prefix + "specversion"
         self._id = prefix + "id"
-        self._type = prefix + "type"
+        self.type = prefix + "type"
         self._source = prefix + "source"
         self._time = prefix + "time"
 
     def read(self, headers: Mapping[str, bytes], value: bytes) -> Envelope:
         try:
             _check_version(headers[self.specversion].decode())
-            time = headers.get(self._time)
             content_type = headers.get(CONTENT_TYPE)
             return Envelope(
                 headers[self._id].decode(),
-                headers[self._type].decode(),
+                headers[self.type].decode(),
                 headers[self._source].decode(),
-                time.decode() if time is not None else None,
+                _time(headers.get(self._time)),
                 content_type.decode() if content_type is not None else JSON,
                 value,
             )
@@ -122,23 +133,27 @@ def _read_structured(content_type: bytes, value: bytes) -> Envelope:
     event = _json_object(value)
     _check_version(str(event.get("specversion", "none at all")))
     for name in ("id", "type", "source"):
-        if not isinstance(event.get(name), str):
+        if event.get(name) is None:
             raise DecodeError(f"a CloudEvent lacks the attribute {name!r}")
+    for name in ("id", "type", "source", "time", "datacontenttype"):
+        if not isinstance(event.get(name), str | None):
+            raise DecodeError(f"a CloudEvent's {name!r} must be a text, not {event[name]!r}")
+    data_type = event.get("datacontenttype") or JSON
     return Envelope(
         id=event["id"],
         type=event["type"],
         source=event["source"],
         time=event.get("time"),
-        content_type=event.get("datacontenttype", JSON),
-        data=_structured_data(event),
+        content_type=data_type,
+        data=_structured_data(event, data_type),
     )
 
 
-def _structured_data(event: Mapping[str, Any]) -> bytes:
+def _structured_data(event: Mapping[str, Any], content_type: str) -> bytes:
     encoded = event.get("data_base64")
     if encoded is None:
         data = event.get("data")
-        if isinstance(data, str) and not _is_json(event.get("datacontenttype", JSON)):
+        if isinstance(data, str) and not _is_json(content_type):
             return data.encode()
         return pydantic_core.to_json(data, inf_nan_mode="constants")
     try:
@@ -165,6 +180,18 @@ def _json_object(value: bytes) -> dict[str, Any]:
 def _check_version(version: str) -> None:
     if not version.startswith("1."):
         raise DecodeError(f"CloudEvents 1.x can be read, this one says {version!r}")
+
+
+def _time(value: bytes | None) -> str | None:
+    if value is None:
+        return None
+    if value.isdigit():
+        # AMQP has a timestamp type of its own, which arrives as milliseconds.
+        try:
+            return datetime.fromtimestamp(int(value) / 1000, UTC).isoformat()
+        except (ValueError, OverflowError, OSError) as error:
+            raise DecodeError(f"the CloudEvent's time {value!r} is no time: {error}") from error
+    return value.decode()
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str | None:

@@ -55,13 +55,22 @@ class JsonCodec(Codec):
             ) from error
 
     def decode(self, adapter: TypeAdapter[Any], data: bytes) -> Any:
-        """Read and validate in one step."""
+        """Read and validate in one step.
+
+        No bytes at all read as null: a CloudEvent without data, a tombstone of a compacted topic.
+        """
         try:
-            return adapter.validate_json(data)
+            return adapter.validate_json(data or b"null")
         except ValidationError as error:
-            if error.errors(include_input=False, include_url=False)[0]["type"] == "json_invalid":
-                raise DecodeError(f"the bytes are not JSON: {error.errors()[0]['msg']}") from error
+            first = error.errors(include_input=False, include_url=False)[0]
+            # A string in the body that should hold JSON is refused with the same type of error.
+            if first["type"] == "json_invalid" and not first["loc"]:
+                raise DecodeError(f"the bytes are not JSON: {first['msg']}") from error
             raise BodyInvalid(f"the body is refused: {error}") from error
+        except Exception as error:
+            raise BodyInvalid(
+                f"a validator of the body failed: {type(error).__name__}: {error}"
+            ) from error
 
 
 class Codecs:

@@ -55,9 +55,11 @@ def _parsed(value: bytes) -> dict[str, Any] | None:
 
 
 def _envelope(event: dict[str, Any]) -> Envelope:
+    if not isinstance(event["type"], str):
+        raise DecodeError(f"the envelope's type must be a text, not {event['type']!r}")
     return Envelope(
         id=str(event["id"]),
-        type=str(event["type"]),
+        type=event["type"],
         source=None,
         time=_time(event["timestamp"]),
         content_type=JSON,

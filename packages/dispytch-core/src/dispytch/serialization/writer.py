@@ -73,7 +73,8 @@ class _Form:
         }
 
     def topic(self, event: EventBase) -> str:
-        return self._topic.text if self._topic.constant else self._topic.fill(event)
+        constant = self._topic.constant
+        return self._topic.fill(event) if constant is None else constant
 
     def key(self, event: EventBase) -> bytes | None:
         key = self._key.fill_optional(event) if self._key else None
@@ -96,7 +97,10 @@ def _declared(model: type[EventBase], name: str, example: str) -> str:
 
 
 def _template(model: type[EventBase], name: str, text: str) -> Template:
-    template = Template(text)
+    try:
+        template = Template(text)
+    except InvalidEvent as error:
+        raise InvalidEvent(f"the {name} of {model.__qualname__}: {error}") from error
     template.check(model, f"the {name}")
     return template
 
@@ -105,5 +109,10 @@ def _config_for(
     model: type[EventBase], config_type: type[EventConfig] | None
 ) -> EventConfig | None:
     given = model.__backend_config__
-    configs = (given,) if isinstance(given, EventConfig) else given or ()
+    configs = tuple(given or ()) if isinstance(given, Sequence | None) else (given,)
+    if not all(isinstance(one, EventConfig) for one in configs):
+        raise InvalidEvent(
+            f"the __backend_config__ of {model.__qualname__} must be a backend's event "
+            f"configuration, as in KafkaEventConfig(...), or several, not {given!r}"
+        )
     return next((one for one in configs if config_type and isinstance(one, config_type)), None)

@@ -1,0 +1,1 @@
+"""Tests for those who write a backend; `dispytch.testing.transport` needs pytest."""

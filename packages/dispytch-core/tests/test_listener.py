@@ -1,0 +1,419 @@
+"""The listener as a whole, on the in-memory backend."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any
+from uuid import uuid4
+
+import pytest
+from pydantic import BaseModel
+
+from dispytch import (
+    Dependency,
+    Event,
+    EventBase,
+    EventEmitter,
+    EventListener,
+    HandlerGroup,
+    RetryPolicy,
+)
+from dispytch.exceptions import (
+    BodyInvalid,
+    ConfigurationError,
+    DecodeError,
+    DependencyError,
+    EventHalted,
+    InvalidHandler,
+    NotRunning,
+)
+
+
+class Order(BaseModel):
+    number: int
+
+
+class Placed(EventBase):
+    __topic__ = "orders"
+    __event_type__ = "placed"
+    __key__ = "{customer}"
+
+    number: int
+    customer: str = "ada"
+
+
+class Note(EventBase):
+    __topic__ = "notes"
+    __event_type__ = "note"
+
+    text: str
+
+
+class Seen:
+    """What handlers have seen, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.things: list[Any] = []
+        self._news = asyncio.Event()
+
+    def add(self, thing: Any) -> None:
+        self.things.append(thing)
+        self._news.set()
+
+    async def wait(self, count: int) -> list[Any]:
+        async with asyncio.timeout(5):
+            while len(self.things) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.things
+
+
+@pytest.fixture
+def url() -> str:
+    return f"memory://{uuid4().hex}"
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+def listening(url: str, *groups: HandlerGroup, **options: Any) -> EventListener:
+    listener = EventListener(url, group="shop", **options)
+    for group in groups:
+        listener.add_handler_group(group)
+    return listener
+
+
+async def emit(url: str, *events: EventBase) -> None:
+    async with EventEmitter(url) as emitter:
+        await emitter.emit_many(events)
+
+
+async def test_an_event_reaches_its_handler_with_all_that_is_known_of_it(
+    url: str, seen: Seen
+) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders", event="placed")
+    async def handle(event: Event[Order]) -> None:
+        seen.add(event)
+
+    placed = Placed(number=7)
+    async with listening(url, group):
+        await emit(url, placed)
+        [event] = await seen.wait(1)
+    assert event.body == Order(number=7)
+    assert (event.id, event.type, event.topic) == (placed.__event_id__, "placed", "orders")
+    assert (event.key, event.attempt, event.source) == ("ada", 1, "dispytch")
+    assert event.timestamp.isoformat().replace("+00:00", "Z") == placed.__event_time__
+    assert event.headers["content-type"] == "application/json"
+    assert event.stream.startswith("orders")
+
+
+async def test_bare_events_catch_alls_and_plain_functions_work(url: str, seen: Seen) -> None:
+    group = HandlerGroup(default_topic="orders")
+
+    @group.handler()
+    async def everything(event: Event) -> None:  # type: ignore[type-arg]
+        seen.add(event.body)
+
+    @group.handler(event="placed")
+    def in_a_thread(event: Event[dict[str, Any]]) -> None:
+        event.body["thread"] = True
+        asyncio.run_coroutine_threadsafe(note(event.body), loop)
+
+    async def note(body: Any) -> None:
+        seen.add(body)
+
+    loop = asyncio.get_running_loop()
+    async with listening(url, group):
+        await emit(url, Placed(number=7))
+        bodies = await seen.wait(2)
+    assert {"number": 7, "customer": "ada"} in bodies
+    assert {"number": 7, "customer": "ada", "thread": True} in bodies
+
+
+async def test_a_handler_emits_through_the_emitter_that_it_asks_for(
+    url: str, seen: Seen
+) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders", event="placed")
+    async def handle(event: Event[Order], emitter: EventEmitter) -> None:
+        await emitter.emit(Note(text=f"order {event.body.number}"))
+
+    @group.handler(topic="notes", event="note")
+    async def note(event: Event[Note]) -> None:
+        seen.add((event.body.text, event.source))
+
+    async with listening(url, group):
+        await emit(url, Placed(number=7))
+        assert await seen.wait(1) == [("order 7", "shop")]
+
+
+async def test_middlewares_run_around_each_other_from_listener_to_group(
+    url: str, seen: Seen
+) -> None:
+    def middleware(name: str) -> Callable[..., Awaitable[Any]]:
+        async def run(event: Event[Any], call_next: Callable[..., Awaitable[Any]]) -> Any:
+            seen.add(f"{name} in")
+            try:
+                return await call_next(event)
+            finally:
+                seen.add(f"{name} out")
+
+        return run
+
+    inner = HandlerGroup(middlewares=[middleware("inner")])
+    outer = HandlerGroup(middlewares=[middleware("outer")])
+    outer.add_handler_group(inner)
+
+    @inner.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        seen.add("handler")
+
+    async with listening(url, outer, middlewares=[middleware("listener")]):
+        await emit(url, Placed(number=7))
+        things = await seen.wait(7)
+    assert things == [
+        "listener in", "outer in", "inner in", "handler", "inner out", "outer out", "listener out",
+    ]  # fmt: skip
+
+
+async def test_a_failing_handler_is_retried_before_the_next_event_of_its_key(
+    url: str, seen: Seen
+) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders", retries=2, retry_on=ValueError, retry_interval=0.01)
+    async def handle(event: Event[Order]) -> None:
+        seen.add((event.body.number, event.attempt))
+        if event.body.number == 1 and event.attempt < 3:
+            raise ValueError("not yet")
+
+    async with listening(url, group):
+        await emit(url, Placed(number=1), Placed(number=2))
+        assert await seen.wait(4) == [(1, 1), (1, 2), (1, 3), (2, 1)]
+
+
+async def test_the_listener_s_retry_policy_reaches_handlers_that_have_none(
+    url: str, seen: Seen
+) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        seen.add(event.attempt)
+        if event.attempt == 1:
+            raise ValueError
+
+    async with listening(url, group, retry=RetryPolicy(attempts=2, delay=0)):
+        await emit(url, Placed(number=1))
+        assert await seen.wait(2) == [1, 2]
+
+
+@pytest.mark.parametrize("value", [b"\xff", b'{"number": "many"}'])
+async def test_a_body_that_cannot_be_had_halts_and_is_left_to_the_next_listener(
+    url: str, seen: Seen, value: bytes
+) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="notes")
+    async def handle(event: Event[Order]) -> None:
+        raise AssertionError("never called")
+
+    await emit(url, Note(text="no order"))
+    for _ in range(2):
+        with pytest.raises(EventHalted, match=r"handle.*notes") as halted:
+            await asyncio.wait_for(listening(url, group).listen(), 5)
+        assert isinstance(halted.value.__cause__, BodyInvalid | DecodeError)
+
+
+async def test_dropped_events_let_the_others_pass(url: str, seen: Seen) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders", dead_letter="drop")
+    async def handle(event: Event[Order]) -> None:
+        if event.body.number == 1:
+            raise ValueError("never")
+        seen.add(event.body.number)
+
+    async with listening(url, group) as listener:
+        await emit(url, Placed(number=1), Placed(number=2))
+        assert await seen.wait(1) == [2]
+    assert (listener.outcomes.handled, listener.outcomes.dropped) == (1, 1)
+
+
+async def test_stopping_in_the_middle_loses_nothing_and_repeats_nothing(
+    url: str, seen: Seen
+) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        await asyncio.sleep(0)
+        seen.add(event.body.number)
+
+    await emit(url, *(Placed(number=n, customer=str(n % 7)) for n in range(500)))
+    while len(seen.things) < 500:
+        already = len(seen.things)
+        async with listening(url, group, concurrency=4):
+            await seen.wait(min(500, already + 60))
+    assert sorted(seen.things) == list(range(500))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_listening_cleanly(
+    url: str, seen: Seen, number: signal.Signals
+) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0)
+        seen.add(event.body.number)
+
+    await emit(url, Placed(number=1))
+    before = signal.getsignal(number)
+    await asyncio.wait_for(listening(url, group).listen(), 5)
+    assert seen.things == [1]
+    assert signal.getsignal(number) == before
+
+
+async def test_a_second_signal_cuts_draining_short(url: str, seen: Seen) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        seen.add("started")
+        await asyncio.Event().wait()
+
+    await emit(url, Placed(number=1))
+    await asyncio.wait_for(listening(url, group, drain_timeout=60).listen(), 5)
+    assert seen.things == ["started"]
+
+
+async def test_stop_ends_listen_and_may_come_from_a_handler(url: str, seen: Seen) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        stopping.append(asyncio.create_task(listener.stop()))
+        seen.add(event.body.number)
+
+    stopping: list[asyncio.Task[None]] = []
+    listener = listening(url, group)
+    await emit(url, Placed(number=1))
+    await asyncio.wait_for(listener.listen(), 5)
+    await asyncio.gather(*stopping)
+    assert seen.things == [1]
+
+
+async def test_a_listener_can_run_again_after_it_has_ended(url: str, seen: Seen) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        seen.add(event.body.number)
+
+    listener = listening(url, group)
+    for number in (1, 2):
+        async with listener:
+            await emit(url, Placed(number=number))
+            await seen.wait(number)
+    assert seen.things == [1, 2]
+
+
+async def test_an_error_inside_the_context_is_not_masked(url: str) -> None:
+    group = HandlerGroup(default_topic="orders")
+    group.handler()(lambda: None)
+    with pytest.raises(KeyError, match="mine"):
+        async with listening(url, group):
+            raise KeyError("mine")
+
+
+async def test_stopping_or_waiting_without_running(url: str) -> None:
+    listener = EventListener(url, group="shop")
+    await listener.stop()
+    with pytest.raises(NotRunning, match="not running"):
+        await listener.stopped()
+
+
+async def test_entering_twice_is_refused(url: str) -> None:
+    group = HandlerGroup(default_topic="orders")
+    group.handler()(lambda: None)
+    listener = listening(url, group)
+    async with listener:
+        with pytest.raises(NotRunning, match="running already"):
+            await listener.__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"group": ""}, "group must be a name"),
+        ({"concurrency": 0}, "concurrency must be at least 1"),
+        ({"ordering": "keys"}, "ordering"),
+        ({"max_in_flight": 0}, "max_in_flight"),
+        ({"drain_timeout": -1}, "drain_timeout"),
+        ({"dead_letter": "ignore"}, "'halt', 'drop'"),
+        ({"start_at": "now"}, "start_at"),
+        ({"codecs": ()}, "codecs"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(
+    url: str, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        EventListener(url, **({"group": "shop"} | options))
+
+
+def test_a_listener_without_group_is_refused(url: str) -> None:
+    with pytest.raises(TypeError, match="group"):
+        EventListener(url)  # type: ignore[call-arg]
+
+
+async def test_a_listener_without_handlers_is_refused_at_start(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="add_handler_group"):
+        await EventListener(url, group="shop").listen()
+
+
+def _session() -> Iterator[str]:
+    yield "one"
+    yield "two"
+
+
+def _first(second: Annotated[str, Dependency(lambda: "x")]) -> str:
+    return second
+
+
+async def _no_topic(event: Event[Order]) -> None: ...
+async def _unprovided(event: Event[Order], service: str) -> None: ...
+async def _two_yields(event: Event[Order], s: Annotated[str, Dependency(_session)]) -> None: ...
+async def _two_bodies(first: Event[Order], second: Event[Note]) -> None: ...
+async def _no_schema(event: Event[asyncio.Lock]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "topic", "kind", "text"),
+    [
+        (_no_topic, None, InvalidHandler, r"_no_topic has no topic.*default_topic"),
+        (_unprovided, "orders", DependencyError, r"_unprovided.*service"),
+        (_two_yields, "orders", DependencyError, r"_two_yields.*_session"),
+        (_two_bodies, "orders", ConfigurationError, r"_two_bodies.*Order.*Note"),
+        (_no_schema, "orders", InvalidHandler, r"_no_schema.*Lock"),
+    ],
+)
+async def test_wrong_wiring_fails_at_start(
+    url: str, handler: Any, topic: str | None, kind: type[Exception], text: str
+) -> None:
+    group = HandlerGroup()
+    group.handler(topic=topic)(handler)
+    with pytest.raises(kind, match=f"(?s){text}"):
+        await asyncio.wait_for(listening(url, group).listen(), 5)

@@ -1,0 +1,120 @@
+"""The arithmetic of retries, by property."""
+
+from math import inf, nan
+from typing import Any
+
+import pytest
+from dispytch.exceptions import ConfigurationError
+from dispytch.retry import RetryPolicy
+from hypothesis import given
+from hypothesis import strategies as st
+
+seconds = st.floats(0, 1e300) | st.integers(0, 10**12)
+policies = st.builds(
+    RetryPolicy,
+    attempts=st.integers(1, 10**9),
+    delay=seconds,
+    factor=st.floats(1, 1e300) | st.integers(1, 10**6),
+    max_delay=seconds,
+    jitter=st.booleans(),
+    time_limit=st.none() | seconds,
+)
+draws = st.floats(0, 1, exclude_max=True)
+
+
+@given(policies, st.integers(1, 10**9), st.floats(0, 1e9), draws)
+def test_delays_stay_within_their_bounds(
+    policy: RetryPolicy, attempt: int, elapsed: float, drawn: float
+) -> None:
+    delay = policy.next_delay(
+        attempt=attempt, error=ValueError(), elapsed=elapsed, draw=lambda: drawn
+    )
+    if attempt >= policy.attempts:
+        assert delay is None
+    elif delay is None:
+        assert policy.time_limit is not None
+    else:
+        assert 0 <= delay <= policy.max_delay
+        assert policy.time_limit is None or elapsed + delay <= policy.time_limit
+
+
+@given(policies, st.integers(1, 50), draws)
+def test_jitter_only_shortens(policy: RetryPolicy, attempt: int, drawn: float) -> None:
+    full = RetryPolicy(
+        attempts=100,
+        delay=policy.delay,
+        factor=policy.factor,
+        max_delay=policy.max_delay,
+        jitter=False,
+    )
+    jittered = RetryPolicy(
+        attempts=100, delay=policy.delay, factor=policy.factor, max_delay=policy.max_delay
+    )
+    longest = full.next_delay(attempt=attempt, error=ValueError(), elapsed=0)
+    drawn_delay = jittered.next_delay(
+        attempt=attempt, error=ValueError(), elapsed=0, draw=lambda: drawn
+    )
+    assert longest is not None
+    assert drawn_delay == longest * drawn
+
+
+@given(policies.filter(lambda policy: not policy.jitter and policy.time_limit is None))
+def test_delays_never_shrink(policy: RetryPolicy) -> None:
+    delays = [
+        policy.next_delay(attempt=attempt, error=ValueError(), elapsed=0)
+        for attempt in range(1, min(policy.attempts, 1200))
+    ]
+    assert all(delay is not None for delay in delays)
+    assert delays == sorted(delays, key=lambda delay: delay or 0)
+
+
+def test_an_example() -> None:
+    policy = RetryPolicy(attempts=6, delay=1, factor=3, max_delay=20, jitter=False)
+    delays = [policy.next_delay(attempt=n, error=OSError(), elapsed=0) for n in range(1, 7)]
+    assert delays == [1, 3, 9, 20, 20, None]
+
+
+def test_no_delay_stays_none_however_often() -> None:
+    policy = RetryPolicy(attempts=10**9, delay=0, factor=2, jitter=False)
+    assert policy.next_delay(attempt=10**6, error=OSError(), elapsed=0) == 0
+
+
+def test_only_errors_that_are_worth_it() -> None:
+    policy = RetryPolicy(attempts=3, retry_on=(OSError, ValueError), give_up_on=ConnectionError)
+
+    def retried(error: Exception) -> bool:
+        return policy.next_delay(attempt=1, error=error, elapsed=0) is not None
+
+    assert retried(OSError())
+    assert retried(FileNotFoundError())
+    assert retried(UnicodeError())
+    assert not retried(ConnectionResetError())
+    assert not retried(KeyError())
+
+
+def test_by_default_nothing_is_run_twice() -> None:
+    assert RetryPolicy().next_delay(attempt=1, error=ValueError(), elapsed=0) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"attempts": 0}, "attempts must be at least 1, not 0"),
+        ({"delay": -1}, "delay must not be negative or infinite, not -1"),
+        ({"delay": nan}, "delay must not be negative or infinite, not nan"),
+        ({"delay": inf}, "delay must not be negative or infinite, not inf"),
+        ({"factor": 0.5}, "factor must be at least 1 and finite, not 0.5"),
+        ({"factor": inf}, "factor must be at least 1 and finite, not inf"),
+        ({"max_delay": -0.1}, "max_delay must not be negative, not -0.1"),
+        ({"max_delay": nan}, "max_delay must not be negative, not nan"),
+        ({"time_limit": -1}, "time_limit must not be negative, not -1"),
+        ({"retry_on": "ValueError"}, "retry_on takes exception classes, not 'ValueError'"),
+        ({"retry_on": [ValueError]}, "retry_on takes exception classes, not "),
+        ({"retry_on": KeyboardInterrupt}, "retry_on takes exception classes, not "),
+        ({"give_up_on": ValueError()}, "give_up_on takes exception classes, not ValueError()"),
+    ],
+)
+def test_nonsense_is_refused_by_name(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        RetryPolicy(**options)
+    assert str(caught.value).startswith(f"RetryPolicy: {text}")

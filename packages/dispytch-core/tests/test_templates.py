@@ -1,0 +1,169 @@
+"""Templates, against ``str.format``."""
+
+from enum import Enum, StrEnum
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dispytch.exceptions import InvalidEvent
+from dispytch.templates import Template
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
+
+names = st.sampled_from(["a", "b", "long_name", "größe"])
+literals = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+values = st.one_of(st.text(max_size=5), st.integers(), st.booleans(), st.floats())
+parts = st.lists(st.one_of(literals.map(lambda t: ("text", t)), names.map(lambda n: ("field", n))))
+
+
+class Address(BaseModel):
+    city: str
+
+
+class User(BaseModel):
+    id: int
+    address: Address | None = None
+    tags: dict[str, Any] = {}
+
+
+class Registered(BaseModel):
+    user: User | None
+    number: int = 7
+    _secret: str = PrivateAttr("hidden")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def doubled(self) -> int:
+        return 2 * self.number
+
+    @property
+    def halved(self) -> int:
+        return self.number // 2
+
+    def method(self) -> int:
+        return 0
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+def written(template: list[tuple[str, str]]) -> str:
+    return "".join(
+        f"{{{text}}}" if kind == "field" else text.replace("{", "{{").replace("}", "}}")
+        for kind, text in template
+    )
+
+
+@given(parts, st.fixed_dictionaries({n: values for n in ["a", "b", "long_name", "größe"]}))
+def test_fills_as_str_format_does(template: list[tuple[str, str]], fields: dict[str, Any]) -> None:
+    text = written(template)
+    filled = Template(text).fill(SimpleNamespace(**fields))
+    assert filled == text.format(**{name: str(value) for name, value in fields.items()})
+    assert Template(text).fill_optional(fields) == filled, "an entry of a mapping is a field too"
+
+
+@given(parts)
+def test_constant_is_the_filled_text_or_none(template: list[tuple[str, str]]) -> None:
+    text = written(template)
+    constant = Template(text).constant
+    has_fields = any(kind == "field" for kind, _ in template)
+    assert (constant is None) == has_fields
+    assert has_fields or constant == text.format()
+
+
+def test_paths_lead_to_fields_of_fields() -> None:
+    template = Template("{user.address.city}/{user.tags.first}")
+    event = Registered(user=User(id=1, address=Address(city="Ulm"), tags={"first": "x"}))
+    assert list(template.paths()) == [("user", "address", "city"), ("user", "tags", "first")]
+    assert template.fill(event) == "Ulm/x"
+
+
+def test_an_enum_shows_as_its_value() -> None:
+    class Color(str, Enum):
+        RED = "red"
+
+    class Level(Enum):
+        LOW = 1
+
+    class Size(StrEnum):
+        BIG = "big"
+
+    event = SimpleNamespace(color=Color.RED, level=Level.LOW, size=Size.BIG)
+    assert Template("{color}.{level}.{size}").fill(event) == "red.1.big"
+
+
+@pytest.mark.parametrize(
+    "user", [None, User(id=1)], ids=["on the way to the field", "in the field itself"]
+)
+def test_none_makes_an_optional_text_none_and_any_other_an_error(user: User | None) -> None:
+    template = Template("{number}-{user.address}-{user.address.city}")
+    assert template.fill_optional(Registered(user=user)) is None
+    with pytest.raises(InvalidEvent, match=r"Registered\.user\.address is None") as caught:
+        template.fill(Registered(user=user))
+    assert repr(template.text) in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["user.tags.absent", "user.name", "nothing"])
+def test_a_missing_field_is_named(path: str) -> None:
+    for fill in (Template(f"t.{{{path}}}").fill, Template(f"t.{{{path}}}").fill_optional):
+        with pytest.raises(InvalidEvent) as caught:
+            fill(Registered(user=User(id=1)))
+        assert str(caught.value) == (
+            f"Registered has no {path!r}, which the template 't.{{{path}}}' needs"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a.{", "Single '{' encountered"),
+        ("a.{b", "expected '}' before end of string"),
+        ("a.}", "Single '}' encountered"),
+        ("{}", "{} is not a field name or a dotted path of them"),
+        ("{0}", "{0} is not a field name"),
+        ("{a[0]}", "{a[0]} is not a field name"),
+        ("{a..b}", "{a..b} is not a field name"),
+        ("{a b}", "{a b} is not a field name"),
+        ("{a!r}", "{a} can have no format specification or conversion"),
+        ("{a:>10}", "{a} can have no format specification or conversion"),
+    ],
+)
+def test_what_is_no_template_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        Template(text)
+    assert str(caught.value).startswith(f"the template {text!r} cannot be read: ")
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field", ["number", "doubled", "halved", "_secret", "user.id", "user.whatever", "number.real"]
+)
+def test_check_accepts_what_may_have_a_value(field: str) -> None:
+    """Behind an optional field the annotation tells nothing certain."""
+    Template(f"{{{field}}}").check(Registered, "the topic")
+
+
+def test_check_accepts_any_field_of_a_model_with_extra_fields() -> None:
+    template = Template("x.{anything}")
+    template.check(Open, "the topic")
+    assert template.fill(Open.model_validate({"anything": 1})) == "x.1"
+
+
+@pytest.mark.parametrize("field", ["nmuber", "method", "copy", "json", "model_dump"])
+def test_check_names_class_field_and_choices(field: str) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        Template(f"t.{{{field}}}").check(Registered, "the __topic__")
+    assert str(caught.value) == (
+        f"the __topic__ 't.{{{field}}}' of Registered needs the field {field!r}, "
+        "which Registered does not have; its fields are: user, number"
+    )
+
+
+def test_check_follows_models() -> None:
+    class Outer(BaseModel):
+        address: Address
+
+    with pytest.raises(InvalidEvent, match=r"'street', which Address does not have.*: city$"):
+        Template("{address.street}").check(Outer, "the __key__")

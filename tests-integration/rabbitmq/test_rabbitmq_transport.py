@@ -1,0 +1,703 @@
+"""The RabbitMQ backend against its contract, on a broker that is killed, blocked and emptied."""
+
+import asyncio
+import socket
+import struct
+import time
+import uuid
+from collections.abc import AsyncGenerator, Collection, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+import pika
+import pytest
+from brokers.broker import BrokerUnavailable
+from brokers.local_rabbitmq import LocalRabbitMQ
+from dispytch.exceptions import (
+    BrokerUnreachable,
+    MessageTooLarge,
+    SendError,
+    SendTimeout,
+    TopologyError,
+    Unroutable,
+)
+from dispytch.messages import Delivery, Lease, Message
+from dispytch.rabbitmq import RabbitMQBackend, RabbitMQEventConfig
+from dispytch.rabbitmq.amqp import frames
+from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
+from dispytch.rabbitmq.link import Link
+from dispytch.transport import Consumer, Producer, Subscription, Topology
+
+PATIENCE = 30.0
+QUORUM_SETTLES = 6.0
+"""Seconds that a quorum queue must have stood before its node may be killed."""
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Generator[LocalRabbitMQ]:
+    try:
+        broker = LocalRabbitMQ()
+    except BrokerUnavailable as reason:
+        pytest.skip(str(reason))
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+def url(rabbitmq: LocalRabbitMQ) -> str:
+    return rabbitmq.make_vhost()
+
+
+class Setting:
+    """One topic, one group, and what the test opens of them."""
+
+    def __init__(self, url: str, stack: AsyncExitStack, options: str = "") -> None:
+        self.backend = RabbitMQBackend.from_url(url + options)
+        self.topic = f"orders.{uuid.uuid4().hex[:8]}"
+        self.revoked: list[Lease] = []
+        self._stack = stack
+
+    async def producer(self) -> Producer:
+        return await self._stack.enter_async_context(self.backend.producer())
+
+    async def consumer(
+        self, *topics: str, max_in_flight: int = 100, stack: AsyncExitStack | None = None
+    ) -> Consumer:
+        subscription = Subscription(
+            group="billing", topics=topics or (self.topic,), max_in_flight=max_in_flight
+        )
+        await self.backend.prepare(Topology(topics=subscription.topics, group="billing"))
+        opening = self.backend.consumer(subscription, self.revoke)
+        return await (stack or self._stack).enter_async_context(opening)
+
+    def messages(self, count: int, topic: str | None = None) -> list[Message]:
+        return [Message(topic or self.topic, b"%d" % index) for index in range(count)]
+
+    async def revoke(self, leases: Collection[Lease]) -> None:
+        assert all(lease.ended for lease in leases)
+        self.revoked.extend(leases)
+
+
+@asynccontextmanager
+async def setting(url: str, options: str = "") -> AsyncGenerator[Setting]:
+    async with asyncio.timeout(3 * PATIENCE), AsyncExitStack() as stack:
+        yield Setting(url, stack, options)
+
+
+async def take(consumer: Consumer, count: int, *, ack: bool = True) -> list[Delivery]:
+    """The next `count` deliveries."""
+    got: list[Delivery] = []
+    async with asyncio.timeout(PATIENCE):
+        while len(got) < count:
+            for delivery in await consumer.receive():
+                got.append(delivery)
+                if ack:
+                    consumer.ack(delivery)
+    return got
+
+
+async def nothing_comes(consumer: Consumer, seconds: float = 0.4) -> bool:
+    """Whether nothing is handed out for a while; ends the consumer's intake."""
+    receiving = asyncio.create_task(as_coroutine(consumer))
+    await asyncio.sleep(seconds)
+    idle = not receiving.done()
+    consumer.stop_receiving()
+    return not await receiving if idle else False
+
+
+async def as_coroutine(consumer: Consumer) -> Sequence[Delivery]:
+    return await consumer.receive()
+
+
+def values(deliveries: Sequence[Delivery]) -> list[int]:
+    return [int(delivery.value) for delivery in deliveries]
+
+
+def queue_length(broker: LocalRabbitMQ, url: str) -> tuple[int, int]:
+    """Ready and unacknowledged messages of all queues of a virtual host."""
+    vhost = urlsplit(url).path[1:]
+    answer = broker.eval(
+        "lists:foldl(fun(Q, {A, B}) -> "
+        "I = rabbit_amqqueue:info(Q, [messages_ready, messages_unacknowledged]), "
+        "{A + proplists:get_value(messages_ready, I), "
+        "B + proplists:get_value(messages_unacknowledged, I)} end, {0, 0}, "
+        f'rabbit_amqqueue:list(<<"{vhost}">>)).'
+    )
+    ready, unacknowledged = answer.strip("{}").split(",")
+    return int(ready), int(unacknowledged)
+
+
+def pika_publish(url: str, topic: str, body: bytes, properties: pika.BasicProperties) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(url.replace("rabbitmq://", "amqp://")))
+    connection.channel().basic_publish("dispytch", topic, body, properties)
+    connection.close()
+
+
+async def publish_raw(at: Setting, header: bytes) -> None:
+    """Publish an empty message under a header of any bytes, which no client would write."""
+    link = Link(at.backend.config, "test")
+
+    async def send(channel: Channel) -> None:
+        encoded = (b"dispytch", at.topic.encode())
+        channel.write(
+            frames.publish(
+                channel.number, *encoded, mandatory=False, header=header, body=b"", frame_max=4096
+            )
+        )
+        await channel.close()
+
+    await link.open()
+    await link.channel(ChannelEvents(), send)
+    await link.close()
+
+
+@pytest.mark.parametrize("queue_type", ["quorum", "classic"])
+async def test_messages_come_as_they_were_sent(url: str, queue_type: str) -> None:
+    async with setting(url, f"?queue_type={queue_type}") as at:
+        producer, consumer = await at.producer(), await at.consumer()
+        sent = [
+            Message(at.topic, b"", headers=()),
+            Message(at.topic, b"\x00\xff" * 10, key=b"\xff\x00key"),
+            Message(at.topic, "größe ✓".encode(), key="schlüssel".encode()),
+            Message(
+                at.topic,
+                b"{}",
+                headers=[
+                    ("z", b"1"),
+                    ("a", "ü".encode()),
+                    ("binary", b"\xff\xfe"),
+                    ("empty", b""),
+                    ("größe", b"2"),
+                    ("content-type", b"application/json"),
+                ],
+            ),
+            Message(at.topic, bytes(900_000)),
+        ]
+        await producer.send(sent)
+        got = await take(consumer, len(sent))
+        for message, delivery in zip(sent, got, strict=True):
+            assert (delivery.topic, delivery.value, delivery.key, list(delivery.headers)) == (
+                message.topic,
+                message.value,
+                message.key,
+                list(message.headers),
+            )
+            assert delivery.lease.topic == at.topic
+
+
+async def test_a_colon_in_a_topic_is_kept_for_the_subscriber(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer("order:paid"), await at.producer()
+        await producer.send(at.messages(1, "order:paid"))
+        (delivery,) = await take(consumer, 1)
+        assert delivery.topic == "order:paid"
+
+
+async def test_what_pika_sends_is_read(url: str) -> None:
+    async with setting(url) as at:
+        consumer = await at.consumer()
+        properties = pika.BasicProperties(
+            content_type="application/json", type="paid", message_id="7", headers={"n": 5}
+        )
+        await asyncio.to_thread(pika_publish, url, at.topic, b"[]", properties)
+        (delivery,) = await take(consumer, 1)
+        assert (delivery.key, delivery.value) == (None, b"[]")
+        assert dict(delivery.headers) == {
+            "content-type": b"application/json",
+            "type": b"paid",
+            "message-id": b"7",
+            "n": b"5",
+        }
+
+
+async def test_every_group_has_every_message_and_its_members_share(url: str) -> None:
+    async with setting(url) as at:
+        first, second = await at.consumer(), await at.consumer()
+        subscription = Subscription(group="audit", topics=(at.topic,), max_in_flight=100)
+        async with at.backend.consumer(subscription, at.revoke) as audit:
+            producer = await at.producer()
+            await producer.send(at.messages(200))
+            assert values(await take(audit, 200)) == list(range(200))
+            shared = await asyncio.gather(take_all(first, 0.5), take_all(second, 0.5))
+            assert sorted(values(shared[0] + shared[1])) == list(range(200))
+
+
+async def take_all(consumer: Consumer, quiet: float) -> list[Delivery]:
+    """What comes until nothing has come for a while; ends the consumer's intake."""
+    got: list[Delivery] = []
+    loop = asyncio.get_running_loop()
+    stopping = loop.call_later(quiet, consumer.stop_receiving)
+    while batch := await consumer.receive():
+        stopping.cancel()
+        stopping = loop.call_later(quiet, consumer.stop_receiving)
+        for delivery in batch:
+            got.append(delivery)
+            consumer.ack(delivery)
+    return got
+
+
+async def test_the_window_is_never_exceeded_and_acks_in_any_order_open_it(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(max_in_flight=10), await at.producer()
+        await producer.send(at.messages(200))
+        held = await take(consumer, 10, ack=False)
+        got = values(held)
+        while len(got) < 200:
+            for delivery in held[1::2] + held[::2]:
+                consumer.ack(delivery)
+            held = list(await consumer.receive())
+            while len(held) < min(10, 200 - len(got)):
+                held += await consumer.receive()
+            assert len(held) <= 10
+            got += values(held)
+        assert got == list(range(200))
+
+
+async def test_a_full_window_stays_full(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(max_in_flight=7), await at.producer()
+        await producer.send(at.messages(50))
+        await take(consumer, 7, ack=False)
+        assert await nothing_comes(consumer)
+
+
+async def test_more_topics_than_window_still_keep_the_window(url: str) -> None:
+    async with setting(url) as at:
+        topics = [f"{at.topic}.{n}" for n in range(5)]
+        consumer, producer = await at.consumer(*topics, max_in_flight=2), await at.producer()
+        await producer.send([m for topic in topics for m in at.messages(4, topic)])
+        left, held = 20, list[Delivery]()
+        async with asyncio.timeout(PATIENCE):
+            while left:
+                if len(held) == 2:
+                    consumer.ack(held.pop())
+                batch = await consumer.receive()
+                held += batch
+                left -= len(batch)
+                assert len(held) <= 2
+
+
+async def test_behind_a_stuck_delivery_thousands_flow(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(max_in_flight=20), await at.producer()
+        await producer.send(at.messages(3_000))
+        (stuck, *others) = await take(consumer, 20, ack=False)
+        for delivery in others:
+            consumer.ack(delivery)
+        began = time.monotonic()
+        rest = await take(consumer, 2_980)
+        assert values([stuck, *others, *rest]) == list(range(3_000))
+        assert time.monotonic() - began < 10
+
+
+async def test_queues_are_taken_from_in_turn(url: str) -> None:
+    async with setting(url) as at:
+        other = f"{at.topic}.other"
+        consumer, producer = await at.consumer(at.topic, other), await at.producer()
+        await producer.send(at.messages(1_000))
+        await producer.send(at.messages(20, other))
+        first = await take(consumer, 300)
+        assert sum(delivery.topic == other for delivery in first) == 20
+
+
+async def test_a_paused_queue_waits_and_loses_nothing(url: str) -> None:
+    async with setting(url) as at:
+        other = f"{at.topic}.other"
+        consumer, producer = await at.consumer(at.topic, other), await at.producer()
+        await producer.send(at.messages(1))
+        (first,) = await take(consumer, 1)
+        consumer.pause(first.lease)
+        await producer.send(at.messages(20))
+        await producer.send(at.messages(20, other))
+        assert {d.topic for d in await take(consumer, 20)} == {other}
+        consumer.resume(first.lease)
+        assert values(await take(consumer, 20)) == list(range(20))
+
+
+async def test_what_is_unsettled_when_the_context_is_left_comes_again(url: str) -> None:
+    async with setting(url) as at:
+        producer = await at.producer()
+        async with AsyncExitStack() as stack:
+            consumer = await at.consumer(stack=stack)
+            await producer.send(at.messages(100))
+            held = await take(consumer, 100, ack=False)
+            for delivery in held[10:20]:
+                consumer.ack(delivery)
+        consumer.ack(held[0])
+        expected = [*range(10), *range(20, 100)]
+        assert values(await take(await at.consumer(), 90)) == expected
+        assert at.revoked == []
+
+
+async def test_a_nack_brings_the_delivery_again(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        await producer.send(at.messages(3))
+        held = await take(consumer, 3, ack=False)
+        for delivery in held:
+            consumer.nack(delivery)
+            consumer.ack(delivery)
+        again = await take(consumer, 3)
+        assert values(again) == [0, 1, 2]
+
+
+async def test_flush_returns_when_the_broker_has_every_settlement(
+    rabbitmq: LocalRabbitMQ, url: str
+) -> None:
+    async with setting(url, "?queue_type=classic") as at:
+        consumer, producer = await at.consumer(max_in_flight=1_000), await at.producer()
+        await producer.send(at.messages(100))
+        await take(consumer, 100)
+        await consumer.flush()
+        assert queue_length(rabbitmq, url) == (0, 0)
+
+
+async def test_stop_receiving_hands_out_nothing_more_and_settling_goes_on(url: str) -> None:
+    async with setting(url) as at:
+        producer = await at.producer()
+        async with AsyncExitStack() as stack:
+            consumer = await at.consumer(max_in_flight=10, stack=stack)
+            await producer.send(at.messages(30))
+            held = await take(consumer, 10, ack=False)
+            consumer.stop_receiving()
+            for delivery in held:
+                consumer.ack(delivery)
+            assert list(await consumer.receive()) == []
+            await consumer.flush()
+        assert values(await take(await at.consumer(), 20)) == list(range(10, 30))
+
+
+async def test_a_message_that_cannot_be_read_harms_only_itself(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        latin = struct.pack(">HHQH", 60, 0, 0, 1 << 5) + b"\x04caf\xe9"
+        beyond = struct.pack(">HHQHQ", 60, 0, 0, 1 << 6, 2**62)
+        for header in (latin, beyond):
+            await publish_raw(at, header)
+        await producer.send(at.messages(1))
+        got = await take(consumer, 3)
+        assert dict(got[0].headers)["type"] == b"caf\xe9"
+        assert got[2].value == b"0"
+        assert at.revoked == []
+
+
+async def test_connections_closed_by_the_broker_are_made_again(
+    rabbitmq: LocalRabbitMQ, url: str
+) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        await producer.send(at.messages(5))
+        held = await take(consumer, 5, ack=False)
+        assert await asyncio.to_thread(rabbitmq.close_connections) == 2
+        await producer.send(at.messages(5))
+        got = await take(consumer, 10)
+        assert sorted(values(got)) == sorted([*range(5), *range(5)])
+        assert [lease for lease in at.revoked if lease is held[0].lease]
+        assert got[0].lease is not held[0].lease
+        consumer.ack(held[0])
+        consumer.nack(held[1])
+        await consumer.flush()
+
+
+async def test_a_deleted_queue_is_made_again(rabbitmq: LocalRabbitMQ, url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        await producer.send(at.messages(1))
+        (before,) = await take(consumer, 1)
+        await delete_queue(rabbitmq, url)
+        async with asyncio.timeout(PATIENCE):
+            while not at.revoked:
+                await asyncio.sleep(0.01)
+        after = await sent_and_taken(producer, consumer, at)
+        assert before.lease.ended
+        assert after.lease is not before.lease
+
+
+async def test_a_deleted_queue_that_may_not_be_made_ends_the_consumer(
+    rabbitmq: LocalRabbitMQ, url: str
+) -> None:
+    async with setting(url) as at:
+        await at.backend.prepare(Topology(topics=(at.topic,), group="billing"))
+        at.backend = RabbitMQBackend.from_url(f"{url}?declare=check")
+        consumer = await at.consumer()
+        await delete_queue(rabbitmq, url)
+        with pytest.raises(TopologyError, match="missing"):
+            await asyncio.wait_for(as_coroutine(consumer), PATIENCE)
+
+
+async def delete_queue(broker: LocalRabbitMQ, url: str) -> None:
+    vhost = urlsplit(url).path[1:]
+    await asyncio.to_thread(
+        broker.eval,
+        f'[rabbit_amqqueue:delete(Q, false, false, <<"test">>) '
+        f'|| Q <- rabbit_amqqueue:list(<<"{vhost}">>)].',
+    )
+
+
+async def sent_and_taken(producer: Producer, consumer: Consumer, at: Setting) -> Delivery:
+    """One more message, sent as soon as a queue takes it, and received."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await producer.send(at.messages(1))
+            except SendError:
+                await asyncio.sleep(0.05)
+            else:
+                return (await take(consumer, 1))[0]
+
+
+async def test_a_channel_closed_by_the_broker_is_opened_again(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        await producer.send(at.messages(2))
+        held = await take(consumer, 2, ack=False)
+        consumption = getattr(held[0].lease, "consumption", None)
+        assert consumption is not None
+        channel = consumption._channel
+        channel.write(frames.ack(channel.number, 999, multiple=False))
+        again = await take(consumer, 2)
+        assert values(again) == [0, 1]
+        assert at.revoked == [held[0].lease]
+
+
+async def test_a_killed_broker_costs_nothing_but_time(rabbitmq: LocalRabbitMQ, url: str) -> None:
+    total, sent_once = 1_500, list[int]()
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        await asyncio.sleep(QUORUM_SETTLES)
+
+        async def send() -> None:
+            for index in range(total):
+                await producer.send([Message(at.topic, b"%d" % index, key=b"k")])
+                sent_once.append(index)
+
+        async def kill() -> None:
+            while len(sent_once) < total // 3:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(rabbitmq.kill)
+            await asyncio.to_thread(rabbitmq.start)
+
+        sending, killing = asyncio.create_task(send()), asyncio.create_task(kill())
+        seen: list[int] = []
+        while len(set(seen)) < total:
+            for delivery in await consumer.receive():
+                seen.append(int(delivery.value))
+                consumer.ack(delivery)
+        await asyncio.gather(sending, killing)
+        fresh = list(dict.fromkeys(seen))
+        assert fresh == list(range(total))
+        assert len(seen) - total <= 101
+        assert at.revoked
+
+
+async def test_what_was_confirmed_survives_a_killed_broker(
+    rabbitmq: LocalRabbitMQ, url: str
+) -> None:
+    async with setting(url) as at:
+        await at.backend.prepare(Topology(topics=(at.topic,), group="billing"))
+        await asyncio.sleep(QUORUM_SETTLES)
+        producer = await at.producer()
+        await producer.send(at.messages(500))
+        await asyncio.to_thread(rabbitmq.kill)
+        sending = asyncio.create_task(producer.send(at.messages(1)))
+        await asyncio.to_thread(rabbitmq.start)
+        await sending
+        assert values(await take(await at.consumer(), 501)) == [*range(500), 0]
+
+
+async def test_batches_of_concurrent_senders_keep_the_order_of_each(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(max_in_flight=1_000), await at.producer()
+
+        async def send(sender: int) -> None:
+            for start in range(0, 300, 30):
+                batch = [Message(at.topic, b"%d" % (sender * 1_000 + start + n)) for n in range(30)]
+                await producer.send(batch)
+
+        await asyncio.gather(*(send(sender) for sender in range(10)))
+        got = values(await take(consumer, 3_000))
+        for sender in range(10):
+            own = [value for value in got if value // 1_000 == sender]
+            assert own == list(range(sender * 1_000, sender * 1_000 + 300))
+
+
+async def test_a_blocked_connection_is_a_send_timeout(rabbitmq: LocalRabbitMQ, url: str) -> None:
+    async with setting(url, "?send_timeout=1") as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        with rabbitmq.memory_alarm():
+            with pytest.raises(SendError) as caught:
+                await producer.send(at.messages(3))
+            assert sorted(caught.value.failures) == [0, 1, 2]
+            for failure in caught.value.failures.values():
+                assert isinstance(failure, SendTimeout)
+                assert "memory" in str(failure)
+        await sent_and_taken(producer, consumer, at)
+
+
+async def test_an_unroutable_message_is_named_and_the_others_are_taken(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        silent = RabbitMQEventConfig(mandatory=False)
+        batch = [
+            Message(at.topic, b"0"),
+            Message("nobody.listens", b"1"),
+            Message("nobody.listens", b"2", config=silent),
+            Message("elsewhere", b"3", config=RabbitMQEventConfig(routing_key=at.topic)),
+            Message("nobody.listens", b"4"),
+        ]
+        with pytest.raises(SendError) as caught:
+            await producer.send(batch)
+        assert sorted(caught.value.failures) == [1, 4]
+        assert all(isinstance(error, Unroutable) for error in caught.value.failures.values())
+        assert "'dispytch'" in str(caught.value)
+        assert "'nobody.listens'" in str(caught.value)
+        assert values(await take(consumer, 2)) == [0, 3]
+
+
+async def test_a_message_that_the_broker_refuses_fails_alone(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        stranger = RabbitMQEventConfig(user_id="somebody-else")
+        batch = at.messages(20)
+        batch[7].config = batch[12].config = stranger
+        batch[3].headers = [("big", bytes(200_000))]
+        batch[4].headers = [("n" * 300, b"")]
+        with pytest.raises(SendError) as caught:
+            await producer.send(batch)
+        assert sorted(caught.value.failures) == [3, 4, 7, 12]
+        assert isinstance(caught.value.failures[3], MessageTooLarge)
+        assert "somebody-else" in str(caught.value.failures[7])
+        seen = dict.fromkeys(values(await take_all(consumer, 0.5)))
+        assert list(seen) == [n for n in range(20) if n not in (3, 4, 7, 12)]
+
+
+async def test_a_message_above_the_brokers_limit_is_too_large(
+    rabbitmq: LocalRabbitMQ, url: str
+) -> None:
+    before = rabbitmq.eval("application:get_env(rabbit, max_message_size, 134217728).")
+    rabbitmq.eval("application:set_env(rabbit, max_message_size, 100000).")
+    try:
+        async with setting(url) as at:
+            consumer, producer = await at.consumer(), await at.producer()
+            batch = [Message(at.topic, b"0"), Message(at.topic, bytes(100_001))]
+            with pytest.raises(SendError) as caught:
+                await producer.send([*batch, Message(at.topic, b"2")])
+            assert list(caught.value.failures) == [1]
+            assert isinstance(caught.value.failures[1], MessageTooLarge)
+            assert set(values(await take_all(consumer, 0.5))) == {0, 2}
+    finally:
+        rabbitmq.eval(f"application:set_env(rabbit, max_message_size, {before}).")
+
+
+async def test_a_missing_exchange_is_made_again(rabbitmq: LocalRabbitMQ, url: str) -> None:
+    async with setting(url) as at:
+        producer = await at.producer()
+        vhost = urlsplit(url).path[1:]
+        rabbitmq.eval(
+            f'rabbit_exchange:delete(rabbit_misc:r(<<"{vhost}">>, exchange, <<"dispytch">>), '
+            'false, <<"test">>).'
+        )
+        with pytest.raises(SendError) as caught:
+            await producer.send(at.messages(1))
+        assert isinstance(caught.value.failures[0], Unroutable)
+
+
+async def test_leaving_the_producer_waits_for_what_is_being_sent(url: str) -> None:
+    async with setting(url) as at:
+        consumer = await at.consumer()
+        async with at.backend.producer() as producer:
+            sending = asyncio.create_task(producer.send(at.messages(5_000)))
+            await asyncio.sleep(0)
+        await sending
+        assert values(await take(consumer, 5_000)) == list(range(5_000))
+
+
+async def test_what_is_missing_may_be_checked_or_left_alone(url: str) -> None:
+    async with setting(url, "?declare=check") as at:
+        topology = Topology(topics=(at.topic,), group="billing")
+        with pytest.raises(TopologyError, match="exchange 'dispytch'"):
+            await at.backend.prepare(topology)
+        await RabbitMQBackend.from_url(url).prepare(Topology(topics=(at.topic,)))
+        with pytest.raises(TopologyError, match="queue .* is missing.*declare='auto'"):
+            await at.backend.prepare(topology)
+        never = RabbitMQBackend.from_url(f"{url}?declare=never")
+        await never.prepare(topology)
+        with pytest.raises(TopologyError, match="missing"):
+            at.backend = never
+            await at.consumer()
+
+
+async def test_a_queue_of_another_type_is_not_touched(url: str) -> None:
+    async with setting(url, "?queue_type=classic") as at:
+        topology = Topology(topics=(at.topic,), group="billing")
+        await at.backend.prepare(topology)
+        await at.backend.prepare(topology)
+        with pytest.raises(TopologyError, match="exists with other properties"):
+            await RabbitMQBackend.from_url(url).prepare(topology)
+
+
+async def test_a_broker_that_is_not_there_is_named_in_time() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    backend = RabbitMQBackend.from_url(f"amqp://me:hush@127.0.0.1:{port}/?connect_timeout=0.5")
+    began = time.monotonic()
+    with pytest.raises(BrokerUnreachable, match=f"127.0.0.1:{port}") as caught:
+        await backend.ping()
+    assert time.monotonic() - began < 2
+    assert "hush" not in str(caught.value)
+
+
+async def test_a_port_that_stays_silent_is_given_up_in_time() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        backend = RabbitMQBackend(
+            port=silent.getsockname()[1], host="127.0.0.1", connect_timeout=0.3
+        )
+        with pytest.raises(BrokerUnreachable, match="did not answer"):
+            async with backend.producer():
+                pass
+
+
+async def test_a_refused_login_says_so_at_once(url: str) -> None:
+    for wrong, says in (
+        (url.replace("guest:guest", "guest:hush"), "refused the login of user 'guest'"),
+        (f"{url}-missing", "refused virtual host"),
+    ):
+        began = time.monotonic()
+        with pytest.raises(BrokerUnreachable, match=says) as caught:
+            await RabbitMQBackend.from_url(wrong).ping()
+        assert "hush" not in str(caught.value)
+        assert time.monotonic() - began < 5
+
+
+async def test_a_send_while_the_broker_is_away_ends_in_time(
+    rabbitmq: LocalRabbitMQ, url: str
+) -> None:
+    async with setting(url, "?send_timeout=1") as at:
+        producer = await at.producer()
+        await asyncio.to_thread(rabbitmq.kill)
+        try:
+            with pytest.raises(SendError) as caught:
+                await producer.send(at.messages(2))
+            assert {type(error) for error in caught.value.failures.values()} <= {
+                BrokerUnreachable,
+                SendTimeout,
+            }
+            with pytest.raises(SendError) as caught:
+                await producer.send(at.messages(2))
+            assert {type(e) for e in caught.value.failures.values()} == {BrokerUnreachable}
+        finally:
+            await asyncio.to_thread(rabbitmq.start)
+
+
+async def test_an_idle_consumer_costs_next_to_nothing(url: str) -> None:
+    async with setting(url) as at:
+        await at.consumer(*(f"{at.topic}.{n}" for n in range(10)))
+        began = time.process_time()
+        await asyncio.sleep(2)
+        assert time.process_time() - began < 0.02
