@@ -48,9 +48,7 @@ def test_no_key_is_none() -> None:
         ("2020-02-03T04:05:06.123456789Z", datetime(2020, 2, 3, 4, 5, 6, 123456, tzinfo=UTC)),
         (
             "2020-02-03T04:05:06.5+05:30",
-            datetime(
-                2020, 2, 3, 4, 5, 6, 500000, tzinfo=timezone(timedelta(hours=5, minutes=30))
-            ),
+            datetime(2020, 2, 3, 4, 5, 6, 500000, tzinfo=timezone(timedelta(hours=5, minutes=30))),
         ),
         ("2020-02-03T04:05:06", datetime(2020, 2, 3, 4, 5, 6, tzinfo=UTC)),
     ],
@@ -72,5 +70,5 @@ def test_a_time_that_is_none_is_named() -> None:
 
 def test_events_are_compared_by_identity() -> None:
     one = event()
-    assert one == one  # noqa: PLR0124
+    assert one == one
     assert one != event()

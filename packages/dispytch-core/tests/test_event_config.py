@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 from dispytch.event_config import EventConfig
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 
 class BrokerConfig(EventConfig):
     partition: int | None = None
     routing: str | None = None
-    headers: dict[str, Any] = {}
+    headers: dict[str, Any] = Field(default_factory=dict)
 
 
 CONFIG = BrokerConfig(routing="a.{x}", headers={"plain": "text", "filled": "{y}", "number": 5})

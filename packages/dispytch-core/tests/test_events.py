@@ -44,7 +44,9 @@ class Greedy(EventBase):
     body: str
 
 
-class Frozen(EventBase, frozen=True):
+class Frozen(EventBase):
+    model_config = ConfigDict(frozen=True)
+
     number: int
 
 
@@ -55,8 +57,6 @@ class Open(EventBase):
 
 
 class Aliased(EventBase):
-    model_config = ConfigDict(populate_by_name=True)
-
     number: int = Field(alias="theNumber")
 
 
@@ -114,7 +114,7 @@ class Annotated(EventBase):
     """Class attributes, annotated as one does."""
 
     __topic__: ClassVar[str] = "annotated"
-    __event_type__: str = "annotated"
+    __event_type__: str = "annotated"  # type: ignore[misc]
 
     number: int
 
@@ -126,7 +126,7 @@ MAKERS: list[Callable[[], EventBase]] = [
     ),
     lambda: Frozen(number=1),
     lambda: Open.model_validate({"number": 1, "more": 2}),
-    lambda: Aliased(number=1),
+    lambda: Aliased(theNumber=1),
     lambda: Computed(number=1),
     lambda: PostInit(number=1),
     lambda: Validated(number=1),

@@ -84,6 +84,15 @@ async def test_who_came_first_may_leave_first() -> None:
     assert (first.calls, second.calls) == ([], ["stop"])
 
 
+async def test_it_can_be_entered_again_and_again() -> None:
+    for number in BOTH:
+        stopped = Stopped()
+        with stopping_on_signals(stopped.stop, stopped.cut_short):
+            send(number)
+            await stopped.told()
+        assert stopped.calls == ["stop"]
+
+
 async def test_former_handlers_are_back_after_an_error_too() -> None:
     received: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: received.append(number))

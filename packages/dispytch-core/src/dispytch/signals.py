@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,7 +11,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def stopping_on_signals(stop: Callable[[], None], cut_short: Callable[[], None]) -> Iterator[None]:
+def stopping_on_signals(stop: Callable[[], None], cut_short: Callable[[], None]) -> Generator[None]:
     """Within it, the first SIGTERM or SIGINT calls ``stop``, every further one ``cut_short``.
 
     Any number may be open at once, and a signal reaches all of them; when the last one is left,
@@ -50,6 +50,7 @@ class _Watch:
             signal.signal(number, handler or signal.SIG_DFL)
 
     def _add(self, number: signal.Signals) -> bool:
+        # asyncio says so itself, with a RuntimeError; other event loops say it in other ways.
         if threading.current_thread() is not threading.main_thread():
             return False
         try:

@@ -56,7 +56,7 @@ class Template:
         Raises:
             InvalidEvent: a field is missing.
         """
-        filled = []
+        filled: list[str] = []
         for literal, path in self._parts:
             filled.append(literal)
             if path:

@@ -185,7 +185,7 @@ def _check_version(version: str) -> None:
 def _time(value: bytes | None) -> str | None:
     if value is None:
         return None
-    if value.isdigit():
+    if value.removeprefix(b"-").isdigit():
         # AMQP has a timestamp type of its own, which arrives as milliseconds.
         try:
             return datetime.fromtimestamp(int(value) / 1000, UTC).isoformat()

@@ -109,7 +109,7 @@ def _config_for(
     model: type[EventBase], config_type: type[EventConfig] | None
 ) -> EventConfig | None:
     given = model.__backend_config__
-    configs = tuple(given or ()) if isinstance(given, Sequence | None) else (given,)
+    configs: Sequence[object] = (given or ()) if isinstance(given, Sequence | None) else (given,)
     if not all(isinstance(one, EventConfig) for one in configs):
         raise InvalidEvent(
             f"the __backend_config__ of {model.__qualname__} must be a backend's event "

@@ -1,0 +1,50 @@
+"""How a parameter asks for what a function makes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dispytch.exceptions import DependencyError
+
+Provider = Callable[..., Any]
+"""What makes a dependency: any callable whose own parameters can be provided."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marker:
+    """What `Dependency` leaves in a signature."""
+
+    func: Provider
+    use_cache: bool
+    thread: bool
+
+
+def Dependency(func: Provider, *, use_cache: bool = True, thread: bool = False) -> Any:
+    """Ask for what ``func`` makes: ``Annotated[T, Dependency(f)]``, or ``= Dependency(f)``.
+
+    It returns Any, so that it stands as the default value of a parameter of any type.
+
+    func: a function, async or not; a generator function, async or not, that yields once: what
+        follows the yield is the teardown; a function made by ``contextlib.contextmanager`` or
+        ``asynccontextmanager``; a class; a ``functools.partial``; an object with ``__call__``.
+        Its parameters are provided like a handler's. What it returns is injected as it is: a
+        context manager too is not entered.
+    use_cache: made once for each run of the handler, however many ask for it; if False, made anew
+        for each parameter that asks for it.
+    thread: run in a worker thread, for functions that block. Context variables that it sets stay
+        there.
+
+    A generator is torn down before the run of the handler ends, in reverse order. It sees the
+    handler's exception at its yield, and may replace it by another, but cannot make the run
+    succeed: an exception that it swallows is raised all the same.
+
+    Raises:
+        DependencyError: ``func`` is not callable. Whether all its parameters can be provided is
+            checked when the listener starts.
+    """
+    if not callable(func):
+        raise DependencyError(
+            f"Dependency takes what makes the value, a function or a class, not {func!r}; "
+            "leave away the parentheses of a call"
+        )
+    return Marker(func, use_cache, thread)

@@ -1,0 +1,75 @@
+"""A handler, compiled: what is called, in which order, with which values."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TheEvent:
+    """The event that is handled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """The value that the framework provides for a type."""
+
+    type: type
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that is known when the plan is made."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a step of the plan has made, by its place among the steps."""
+
+    step: int
+
+
+Source = TheEvent | Provided | Constant | Result
+"""Where an argument comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a call; without a keyword it is passed by position."""
+
+    source: Source
+    keyword: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call with everything it needs.
+
+    ``is_async``: calling ``func`` gives an awaitable, or an async generator. ``is_generator``:
+    it gives a generator, whose first value is the result.
+    """
+
+    name: str
+    func: Callable[..., Any]
+    arguments: tuple[Argument, ...]
+    is_async: bool
+    is_generator: bool
+    thread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to run a handler: ``steps`` in this order, then the handler itself.
+
+    body: the type of the event's body; Any where nothing asks for another.
+    takes_event: whether the handler or a dependency takes the event.
+    provided: the types whose values the framework has to provide.
+    """
+
+    steps: tuple[Call, ...]
+    handler: Call
+    body: Any
+    takes_event: bool
+    provided: frozenset[type]
