@@ -288,18 +288,16 @@ async def test_a_stream_that_stands_still_does_not_stop_the_others(
 ) -> None:
     await _send(backend, _numbered(topic, 8000))
     async with _receiving(backend, group, topic, max_in_flight=40) as consumer:
-        stuck = (await _receive(consumer, 40))[0].lease
+        batch = await _receive(consumer, 40)
+        stuck = batch[0].lease
         done = 0
         async with asyncio.timeout(PATIENCE):
-            pending = []
-            while done < 5000:
-                for delivery in pending or await consumer.receive():
+            while done < 6000:
+                for delivery in batch:
                     if delivery.lease is not stuck:
                         consumer.ack(delivery)
                         done += 1
-                pending = []
-                if not done:
-                    pending = []
+                batch = list(await consumer.receive()) if done < 6000 else []
 
 
 async def test_given_back_deliveries_come_again_first_and_hold_the_commit(
@@ -557,7 +555,9 @@ async def test_an_unreachable_broker_is_an_error_in_time() -> None:
     with pytest.raises(BrokerUnreachable):
         await backend.prepare(Topology(topics=("t",)))
     with pytest.raises(BrokerUnreachable):
-        async with backend.consumer(Subscription(group="g", topics=("t",), max_in_flight=1), _nobody):
+        async with backend.consumer(
+            Subscription(group="g", topics=("t",), max_in_flight=1), _nobody
+        ):
             pass
     assert time.monotonic() - started < 6
 

@@ -406,7 +406,7 @@ async def _no_schema(event: Event[asyncio.Lock]) -> None: ...
         (_no_topic, None, InvalidHandler, r"_no_topic has no topic.*default_topic"),
         (_unprovided, "orders", DependencyError, r"_unprovided.*service"),
         (_two_yields, "orders", DependencyError, r"_two_yields.*_session"),
-        (_two_bodies, "orders", ConfigurationError, r"_two_bodies.*Order.*Note"),
+        (_two_bodies, "orders", ConfigurationError, r"_two_bodies.*Note.*Order"),
         (_no_schema, "orders", InvalidHandler, r"_no_schema.*Lock"),
     ],
 )

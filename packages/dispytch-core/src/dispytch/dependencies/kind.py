@@ -53,6 +53,11 @@ def kind_of(func: Callable[..., Any]) -> Kind:
             return Kind(made, is_async=True)
         if getattr(layer, "__code__", None) in _MANAGER_CODE:
             made = _opened(func)
-        elif hasattr(layer, "__wrapped__"):
-            made = made
     return Kind(func)
+
+
+def _opened(manager: Callable[..., Any]) -> Callable[..., Any]:
+    def generator(*args: Any, **kwargs: Any) -> Any:
+        return manager(*args, **kwargs).gen
+
+    return generator

@@ -17,9 +17,9 @@ class Provided:
     type: type
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """A value that is known when the plan is made."""
+    """A value that is known when the plan is made; two are never equal, as 0 and False are."""
 
     value: object
 

@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from inspect import Parameter, ismethod, signature, unwrap
+from inspect import Parameter, signature
 from types import FunctionType, NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from dispytch.dependencies.callables import function_of
 
 UNRESOLVABLE = (NameError, AttributeError, SyntaxError, TypeError)
 """What an annotation in a string may raise when it is evaluated."""
@@ -54,36 +56,11 @@ def _within(annotation: Any) -> Any:
     return getattr(annotation, "__value__", None)
 
 
-def function_of(target: Any) -> Any:
-    """The function that is written in the source: within partials, methods, objects, wrappers."""
-    while True:
-        inner = unwrap(_called(target))
-        if inner is target:
-            return target
-        target = inner
-
-
-def _called(target: Any) -> Any:
-    if hasattr(target, "__wrapped__"):
-        return target.__wrapped__
-    if isinstance(target, FunctionType):
-        return target
-    if ismethod(target):
-        return target.__func__
-    if isinstance(target, type):
-        makers = (vars(target).get("__init__"), vars(target).get("__new__"), target.__init__)
-        return next((maker for maker in makers if isinstance(maker, FunctionType)), target)
-    if hasattr(target, "func") and hasattr(target, "keywords"):
-        return target.func
-    call = type(target).__call__
-    return call if isinstance(call, FunctionType) else target
-
-
 def _names(target: Any) -> dict[str, Any]:
     function = function_of(target)
     module = sys.modules.get(getattr(target, "__module__", None) or "")
     names = dict(vars(module)) if module is not None else {}
-    if isinstance(function, FunctionType):
+    if function is not None:
         names |= function.__globals__ | _enclosing(function) | _closure(function)
     return names
 

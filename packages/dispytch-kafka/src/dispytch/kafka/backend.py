@@ -1,0 +1,77 @@
+"""The Kafka backend."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import ClassVar, Self, Unpack
+
+from dispytch.kafka.clients import admin
+from dispytch.kafka.config import KafkaConfig, KafkaOptions
+from dispytch.kafka.consumer import KafkaConsumer
+from dispytch.kafka.event_config import KafkaEventConfig
+from dispytch.kafka.producer import KafkaProducer
+from dispytch.kafka.topics import Topics
+from dispytch.kafka.url import config_from_url
+from dispytch.transport import Backend, Features, OnRevoke, Subscription, Topology
+
+
+class KafkaBackend(Backend):
+    """Apache Kafka: ``kafka://user:password@host:9092,host:9092/?option=value``.
+
+    A topic of dispytch is a topic of Kafka, a group a consumer group. The key decides on the
+    partition, as in Kafka's own clients, and each partition is kept in order. The options are
+    those of `KafkaConfig`.
+
+    Raises:
+        ConfigurationError: an unknown option or a wrong value.
+    """
+
+    contract: ClassVar[int] = 1
+    event_config = KafkaEventConfig
+    features: ClassVar[Features] = Features(
+        durable=True, history=True, shared_order=True, attribute_prefixes=("ce_",)
+    )
+
+    def __init__(
+        self,
+        bootstrap_servers: str | Sequence[str] = "localhost:9092",
+        **options: Unpack[KafkaOptions],
+    ) -> None:
+        self.config = KafkaConfig.of(bootstrap_servers=bootstrap_servers, **options)
+        self._topics = Topics(self.config)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """See `Backend.from_url`; ``kafka://`` alone means ``localhost:9092``."""
+        return cls(**dict(config_from_url(url)))
+
+    async def ping(self) -> None:
+        """See `Backend.ping`."""
+        async with admin(self.config):
+            pass
+
+    async def prepare(self, topology: Topology) -> None:
+        """See `Backend.prepare`."""
+        await self._topics.prepare(topology.topics)
+
+    @asynccontextmanager
+    async def producer(self) -> AsyncGenerator[KafkaProducer, None]:
+        """See `Backend.producer`."""
+        producer = KafkaProducer(self.config)
+        await producer.connect()
+        try:
+            yield producer
+        finally:
+            await producer.close()
+
+    @asynccontextmanager
+    async def consumer(
+        self, subscription: Subscription, on_revoke: OnRevoke
+    ) -> AsyncGenerator[KafkaConsumer, None]:
+        """See `Backend.consumer`."""
+        await self._topics.prepare(subscription.topics)
+        consumer = KafkaConsumer(self.config, subscription, on_revoke)
+        await consumer.join()
+        try:
+            yield consumer
+        finally:
+            await consumer.close()

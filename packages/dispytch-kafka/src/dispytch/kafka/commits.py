@@ -1,0 +1,101 @@
+"""Telling the broker how far each partition is done."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import Final
+
+from dispytch.kafka.driver import ConsumerClient
+from dispytch.kafka.failures import has_lost_membership, is_hopeless
+from dispytch.kafka.lease import KafkaLease
+from dispytch.kafka.leases import Leases
+
+logger = logging.getLogger("dispytch.kafka")
+
+INTERVAL: Final = 0.5
+TIMEOUT: Final = 5.0
+_PAUSE: Final = 0.2
+
+
+class Commits:
+    """Commits, per lease, the prefix of what was handed out that is settled to the last one.
+
+    One commit is under way at a time: the driver would send a late one with the membership of
+    that moment, and so undo what the partition's next holder has committed.
+
+    ``lose`` takes leases that turn out to be others' by now.
+    """
+
+    def __init__(
+        self,
+        client: ConsumerClient,
+        leases: Leases,
+        lose: Callable[[Collection[KafkaLease]], None],
+    ) -> None:
+        self._client = client
+        self._leases = leases
+        self._lose = lose
+        self._turn = asyncio.Lock()
+
+    async def keep_up(self) -> None:
+        """Commit whatever has changed, twice a second, until cancelled.
+
+        Raises:
+            KafkaError: this group or these topics may not be committed to.
+        """
+        while True:
+            await asyncio.sleep(INTERVAL)
+            await self.commit()
+
+    async def flush(self, within: float) -> None:
+        """Return once all that is settled is committed, or its lease ended.
+
+        The broker takes its partitions from a member that it has not heard of for the session's
+        timeout, ``within`` seconds; when nothing could be committed for so long, the leases end.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while not await self.commit():
+            if loop.time() >= deadline:
+                self._lose([lease for lease in self._leases if _due(lease) is not None])
+                return
+            await asyncio.sleep(_PAUSE)
+
+    async def commit(self) -> bool:
+        """Try once; whether nothing is left to commit.
+
+        Raises:
+            KafkaError: this group or these topics may not be committed to.
+        """
+        async with self._turn:
+            due = {lease: place for lease in self._leases if (place := _due(lease)) is not None}
+            if not due:
+                return True
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    await self._client.commit(
+                        {lease.partition: place for lease, place in due.items()}
+                    )
+            except Exception as error:
+                if is_hopeless(error):
+                    raise
+                self._failed(list(due), error)
+                return False
+            for lease, place in due.items():
+                lease.committed = place
+            return True
+
+    def _failed(self, leases: Collection[KafkaLease], error: Exception) -> None:
+        streams = ", ".join(lease.stream for lease in leases)
+        if has_lost_membership(error):
+            logger.warning(
+                "the group has given %s to others; what was not committed comes again", streams
+            )
+            self._lose(leases)
+        else:
+            logger.warning("a commit on %s failed and is tried again: %r", streams, error)
+
+
+def _due(lease: KafkaLease) -> int | None:
+    place = lease.offsets.position
+    return None if place == lease.committed else place

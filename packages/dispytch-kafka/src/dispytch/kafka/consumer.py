@@ -1,0 +1,176 @@
+"""Receiving from Kafka."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
+from dispytch.kafka.clients import new_consumer
+from dispytch.kafka.config import KafkaConfig
+from dispytch.kafka.driver import ConsumerClient
+from dispytch.kafka.failures import is_hopeless
+from dispytch.kafka.lease import KafkaLease
+from dispytch.kafka.leases import Leases
+from dispytch.kafka.membership import Membership
+from dispytch.messages import Delivery, Lease
+from dispytch.transport import Consumer, OnRevoke, Subscription
+
+logger = logging.getLogger("dispytch.kafka")
+
+_BACKOFF: Final = 1.0
+_MAX_FAILURES: Final = 5
+
+
+class KafkaConsumer(Consumer):
+    """A member of a group: buffers and windows per partition, commits of what is settled.
+
+    What the driver cannot repair by itself is repaired by a new client, which joins the group
+    anew. When that does not help several times in a row, or never can, `receive` raises.
+    """
+
+    def __init__(
+        self, config: KafkaConfig, subscription: Subscription, on_revoke: OnRevoke
+    ) -> None:
+        self._config = config
+        self._subscription = subscription
+        self._on_revoke = on_revoke
+        self._leases = Leases(subscription.max_in_flight)
+        self._news = asyncio.Event()
+        self._stopped = False
+        self._failure: DispytchError | None = None
+        self._membership: Membership
+        self._serving: asyncio.Task[None]
+
+    async def join(self) -> None:
+        """Connect and join the group; wait a little for the first assignment.
+
+        Others may take as long as they drain to give partitions up, so this does not insist.
+
+        Raises:
+            BrokerUnreachable: no connection within the connect timeout.
+        """
+        self._membership = self._member(await new_consumer(self._config, self._subscription))
+        self._serving = asyncio.create_task(self._serve(), name="dispytch-kafka-consumer")
+        try:
+            async with asyncio.timeout(self._config.connect_timeout):
+                await self._membership.assigned.wait()
+        except TimeoutError:
+            logger.info("the group %r has given no partitions yet", self._subscription.group)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Commit what is settled and leave the group."""
+        self.stop_receiving()
+        self._serving.cancel()
+        await asyncio.wait({self._serving})
+        await self._membership.leave()
+
+    async def receive(self) -> Sequence[Delivery]:
+        """See `Consumer.receive`."""
+        while True:
+            self._news.clear()
+            if self._failure is not None:
+                raise self._failure
+            if self._stopped:
+                return ()
+            if taken := self._leases.take():
+                self._membership.pump.look()
+                return taken
+            await self._news.wait()
+
+    def ack(self, delivery: Delivery) -> None:
+        """See `Consumer.ack`."""
+        lease = delivery.lease
+        if (
+            isinstance(lease, KafkaLease)
+            and not lease.ended
+            and lease.offsets.settle(delivery.position)
+            and (lease.records or lease.given_back or self._leases.is_crowded)
+        ):
+            self._news.set()
+
+    def nack(self, delivery: Delivery) -> None:
+        """See `Consumer.nack`."""
+        lease = delivery.lease
+        if isinstance(lease, KafkaLease) and not lease.ended:
+            lease.give_back(delivery)
+            self._news.set()
+
+    async def flush(self) -> None:
+        """See `Consumer.flush`. Bounded by the session's timeout, after which leases are lost."""
+        try:
+            await self._membership.commits.flush(self._config.session_timeout)
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def pause(self, lease: Lease) -> None:
+        """See `Consumer.pause`."""
+        if isinstance(lease, KafkaLease):
+            lease.paused = True
+
+    def resume(self, lease: Lease) -> None:
+        """See `Consumer.resume`."""
+        if isinstance(lease, KafkaLease):
+            lease.paused = False
+            self._news.set()
+            self._membership.pump.look()
+
+    def stop_receiving(self) -> None:
+        """See `Consumer.stop_receiving`."""
+        self._stopped = True
+        self._news.set()
+
+    async def _serve(self) -> None:
+        """Keep a membership running; replace it when its client is of no more use."""
+        failures = 0
+        try:
+            while True:
+                membership = self._membership
+                try:
+                    await membership.run()
+                    return
+                except Exception as error:
+                    failures = 1 if membership.assigned.is_set() else failures + 1
+                    if is_hopeless(error) or failures > _MAX_FAILURES:
+                        raise
+                    logger.warning("the Kafka client failed and is replaced: %r", error)
+                    await asyncio.sleep(_BACKOFF * failures)
+                await self._replace(membership)
+        except Exception as error:
+            logger.error("the Kafka consumer cannot go on: %r", error)
+            self._failure = self._refused(error)
+            self._news.set()
+
+    async def _replace(self, membership: Membership) -> None:
+        membership.lose(list(self._leases))
+        await membership.leave()
+        while True:
+            with contextlib.suppress(BrokerUnreachable):
+                self._membership = self._member(
+                    await new_consumer(self._config, self._subscription)
+                )
+                return
+
+    def _member(self, client: ConsumerClient) -> Membership:
+        return Membership(
+            client,
+            self._config,
+            self._subscription,
+            self._leases,
+            self._on_revoke,
+            self._news.set,
+        )
+
+    def _refused(self, error: Exception) -> DispytchError:
+        if isinstance(error, DispytchError):
+            return error
+        failure = TransportError(
+            f"the group {self._subscription.group!r} at {self._config.address} cannot go on with "
+            f"{', '.join(self._subscription.topics)}: {error}"
+        )
+        failure.__cause__ = error
+        return failure

@@ -1,0 +1,262 @@
+# pyright: basic
+# aiokafka has no complete types. What is used of it is named here, with types; the rest of the
+# package never sees an untyped value.
+"""The driver, as this package uses it."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from aiokafka import (  # type: ignore[import-untyped,unused-ignore]
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    codec,
+)
+from aiokafka.abc import (  # type: ignore[import-untyped,unused-ignore]
+    AbstractTokenProvider,
+    ConsumerRebalanceListener,
+)
+from aiokafka.admin import (  # type: ignore[import-untyped,unused-ignore]
+    AIOKafkaAdminClient,
+    NewTopic,
+)
+from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-untyped,unused-ignore]
+    RoundRobinPartitionAssignor,
+)
+from aiokafka.partitioner import DefaultPartitioner  # type: ignore[import-untyped,unused-ignore]
+
+if TYPE_CHECKING:
+
+    class TopicPartition(NamedTuple):
+        """A topic's name and the number of a partition."""
+
+        topic: str
+        partition: int
+
+    class TokenProvider(Protocol):
+        """Gives tokens for SASL OAUTHBEARER: a subclass of aiokafka's `AbstractTokenProvider`."""
+
+        async def token(self) -> str:
+            """A token that has not expired."""
+            ...
+
+else:
+    from aiokafka.structs import TopicPartition
+
+    TokenProvider = AbstractTokenProvider
+
+
+class Record(Protocol):
+    """A record as it was fetched."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class Client(Protocol):
+    """What all clients of the driver can do."""
+
+    async def start(self) -> None:
+        """Connect to a bootstrap server."""
+        ...
+
+
+class ConsumerClient(Client, Protocol):
+    """A member of a group."""
+
+    def subscribe(self, topics: Sequence[str], *, listener: Any) -> None:
+        """Join the group in the background."""
+        ...
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int, max_records: int | None = None
+    ) -> Mapping[TopicPartition, list[Record]]:
+        """Fetched records, of all partitions when none is named. Must not be cancelled."""
+        ...
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit; tries again without end."""
+        ...
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """What the group has committed."""
+        ...
+
+    async def position(self, partition: TopicPartition) -> int:
+        """The offset of the next record."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        ...
+
+
+class Batch(Protocol):
+    """Records for one partition, on their way to become one request."""
+
+    def append(
+        self,
+        *,
+        timestamp: int | None,
+        key: bytes | None,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+    ) -> object | None:
+        """Add a record; None when the batch is full."""
+        ...
+
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+
+class ProducerClient(Client, Protocol):
+    """An idempotent producer."""
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        """The numbers of a topic's partitions; waits until they are known."""
+        ...
+
+    def create_batch(self) -> Batch:
+        """An empty batch."""
+        ...
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Awaitable[object]:
+        """Hand a batch over; what is returned waits for the broker's confirmation."""
+        ...
+
+    async def stop(self) -> None:
+        """Send what is left and close."""
+        ...
+
+
+class AdminClient(Client, Protocol):
+    """Describes and makes topics."""
+
+    async def describe_topics(self, topics: list[str]) -> list[dict[str, Any]]:
+        """Their error codes and partitions."""
+        ...
+
+    async def create_topics(self, new_topics: list[Any]) -> Any:
+        """Make topics; the answer has an error code for each."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class Rebalanced(Protocol):
+    """Who is told of a rebalance."""
+
+    async def on_revoked(self) -> None:
+        """All partitions are about to be given up."""
+        ...
+
+    async def on_assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        """These, and only these, are held now."""
+        ...
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc,unused-ignore]
+    def __init__(self, told: Rebalanced) -> None:
+        self._told = told
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        await self._told.on_revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        await self._told.on_assigned(assigned)
+
+
+def consumer_client(**options: Any) -> ConsumerClient:
+    """A consumer that commits nothing by itself and sees no aborted transactions.
+
+    Round robin shares out all partitions of all topics evenly, where the range assignor gives the
+    first member more of each topic. Every rebalance of the driver revokes everything, so a sticky
+    one would spare no drain.
+    """
+    return AIOKafkaConsumer(  # type: ignore[no-any-return,unused-ignore]
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        **options,
+    )
+
+
+def rebalance_listener(told: Rebalanced) -> object:
+    """What `ConsumerClient.subscribe` takes as its listener."""
+    return _Listener(told)
+
+
+def producer_client(**options: Any) -> ProducerClient:
+    """An idempotent producer, so every batch is confirmed by all replicas that are in sync."""
+    return AIOKafkaProducer(  # type: ignore[no-any-return,unused-ignore]
+        enable_idempotence=True, acks="all", **options
+    )
+
+
+def admin_client(**options: Any) -> AdminClient:
+    """An admin client."""
+    return AIOKafkaAdminClient(**options)  # type: ignore[no-any-return,unused-ignore]
+
+
+def new_topic(name: str, partitions: int | None, replication_factor: int | None) -> object:
+    """A topic to be made; the broker decides on what is None."""
+    if partitions is not None and replication_factor is not None:
+        return NewTopic(name, partitions, replication_factor)
+    # The driver takes -1 only with an assignment of replicas, and the broker takes an empty one.
+    return NewTopic(name, partitions or -1, replication_factor or -1, {})
+
+
+_partitioner = DefaultPartitioner()
+
+
+def partition_for(key: bytes, partitions: Sequence[int]) -> int:
+    """Where a key belongs: murmur2, as in Kafka's own clients."""
+    chosen: int = _partitioner(key, partitions, partitions)
+    return chosen
+
+
+def known_partitions(client: ProducerClient, topic: str) -> set[int] | None:
+    """The numbers of a topic's partitions, if the client knows the topic at this moment."""
+    metadata: Any = client
+    found: set[int] | None = metadata.client.cluster.partitions_for_topic(topic)
+    return found
+
+
+def missing_compression(name: str) -> str | None:
+    """What lacks for this compression, in words, or None."""
+    if getattr(codec, f"has_{name}")():
+        return None
+    return f"{name} needs a library that is not installed: pip install 'aiokafka[{name}]'"
+
+
+def partition_of(topic: str, number: int) -> TopicPartition:
+    """The driver's own name of a partition."""
+    return TopicPartition(topic, number)
+
+
+def without_null_headers(records: list[Record]) -> list[Record]:
+    """The same records, where a header without a value has an empty one."""
+    if [1 for record in records for header in record.headers if header[1] is None]:
+        for record in records:
+            record.headers = tuple((name, value or b"") for name, value in record.headers)
+    return records
+
+
+async def closed_by_force(client: object) -> None:
+    """Close the connections and end the background tasks of a client that cannot end in order."""
+    inner: Any = client
+    coordinator = getattr(inner, "_coordinator", None)
+    for name in ("_coordination_task", "_heartbeat_task", "_commit_refresh_task"):
+        if (task := getattr(coordinator, name, None)) is not None:
+            task.cancel()
+    parts = [getattr(inner, name, None) for name in ("_fetcher", "_sender", "_client", "client")]
+    # The driver lets its own cancellations out; as results they do no harm.
+    await asyncio.gather(
+        *(part.close() for part in parts if part is not None), return_exceptions=True
+    )

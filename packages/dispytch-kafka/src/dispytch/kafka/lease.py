@@ -1,0 +1,89 @@
+"""A partition that this consumer holds."""
+
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass, field
+
+from dispytch.kafka.driver import Record, TopicPartition, without_null_headers
+from dispytch.kafka.offsets import Offsets
+from dispytch.messages import Delivery, Lease
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class KafkaLease(Lease):
+    """The hold on one partition, with what was fetched from it and not handed out.
+
+    The driver discards what it has fetched for a partition that it is told to pause, so records
+    are taken from it into a buffer here, a chunk at a time. ``low`` is the size of the last chunk:
+    a new one is asked for when less than that is left, so the buffer never holds more than two.
+    ``begin`` and ``end`` are the offsets of the first record fetched and after the last.
+    """
+
+    partition: TopicPartition
+    offsets: Offsets = field(default_factory=Offsets)
+    records: deque[Record] = field(default_factory=deque)
+    given_back: list[Delivery] = field(default_factory=list)
+    low: int = 1
+    begin: int | None = None
+    end: int = 0
+    committed: int | None = None
+    paused: bool = False
+    revoked: bool = False
+
+    @classmethod
+    def on(cls, partition: TopicPartition) -> "KafkaLease":
+        """A new lease."""
+        topic, number = partition
+        return cls(topic=topic, stream=f"{topic}[{number}]", partition=partition)
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether more should be fetched."""
+        return len(self.records) < self.low and not self.paused and not self.revoked
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there is something that could be handed out."""
+        return bool((self.records or self.given_back) and not self.paused and not self.revoked)
+
+    def store(self, records: list[Record]) -> None:
+        """Take in what was fetched."""
+        self.records.extend(without_null_headers(records))
+        self.low = len(records)
+        if self.begin is None:
+            self.begin = records[0].offset
+        self.end = records[-1].offset + 1
+
+    def take(self, room: int) -> list[Delivery]:
+        """Hand out at most so many: first what was given back, then what is new."""
+        again = self.given_back[:room]
+        del self.given_back[:room]
+        for delivery in again:
+            self.offsets.hand_out_again(delivery.position)
+        fresh = self._fresh(min(room - len(again), len(self.records)))
+        self.offsets.hand_out([delivery.position for delivery in fresh])
+        return again + fresh
+
+    def give_back(self, delivery: Delivery) -> None:
+        """Have a delivery handed out again, before all that come after it in the partition."""
+        if self.offsets.give_back(delivery.position):
+            insort(self.given_back, delivery, key=_position)
+
+    def _fresh(self, count: int) -> list[Delivery]:
+        topic, following = self.topic, self.records.popleft
+        return [
+            Delivery(
+                topic,
+                record.value or b"",
+                record.key,
+                record.headers,
+                lease=self,
+                position=record.offset,
+                timestamp_ms=record.timestamp,
+            )
+            for record in [following() for _ in range(count)]
+        ]
+
+
+def _position(delivery: Delivery) -> int:
+    return delivery.position

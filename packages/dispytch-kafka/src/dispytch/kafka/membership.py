@@ -1,0 +1,162 @@
+"""One client's time in a group: assignments, revocations, and what runs meanwhile."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final
+
+from dispytch.kafka.clients import REBALANCE_MARGIN, stopped
+from dispytch.kafka.commits import Commits
+from dispytch.kafka.config import KafkaConfig
+from dispytch.kafka.driver import ConsumerClient, TopicPartition, rebalance_listener
+from dispytch.kafka.failures import passes_by_itself
+from dispytch.kafka.lease import KafkaLease
+from dispytch.kafka.leases import Leases
+from dispytch.kafka.pump import Pump
+from dispytch.transport import OnRevoke, Subscription
+
+logger = logging.getLogger("dispytch.kafka")
+
+_GRACE: Final = 1.0
+"""Seconds that core may take beyond its drain timeout to give streams up."""
+
+_PIN_TIMEOUT: Final = 10.0
+_PAUSE: Final = 1.0
+
+
+class Membership:
+    """What a connected client does between joining the group and leaving it.
+
+    The driver knows only rebalances that take everything from everyone: each one ends all leases,
+    after core has drained them and what is settled is committed, and begins new ones.
+    """
+
+    def __init__(
+        self,
+        client: ConsumerClient,
+        config: KafkaConfig,
+        subscription: Subscription,
+        leases: Leases,
+        on_revoke: OnRevoke,
+        arrived: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._subscription = subscription
+        self._leases = leases
+        self._on_revoke = on_revoke
+        self._arrived = arrived
+        self._leaving = False
+        self._giving_up: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self.assigned = asyncio.Event()
+        self.commits = Commits(client, leases, self.lose)
+        self.pump = Pump(
+            client,
+            leases,
+            sign_of_life=min(1.0, config.max_poll_interval / 4),
+            arrived=arrived,
+            lost=lambda lease: self.lose([lease]),
+        )
+
+    async def run(self) -> None:
+        """Join, then fetch and commit until `leave`.
+
+        Raises:
+            Exception: what either of them ended of; the client is of no more use.
+        """
+        self._client.subscribe(self._subscription.topics, listener=rebalance_listener(self))
+        fetching = asyncio.create_task(self._fetch(), name="dispytch-kafka-fetch")
+        committing = asyncio.create_task(self.commits.keep_up(), name="dispytch-kafka-commit")
+        self._running = {fetching, committing}
+        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def leave(self) -> None:
+        """Commit what is settled, leave the group, and end the leases."""
+        self._leaving = True
+        self.pump.stop()
+        with contextlib.suppress(Exception):
+            await self.commits.commit()
+        await stopped(self._client)
+        # The client is closed, so that a fetch that still waits may now be cancelled.
+        await _ended(self._running)
+        self._leases.end(list(self._leases))
+        if self._giving_up:
+            await asyncio.wait(self._giving_up)
+
+    def lose(self, leases: Collection[KafkaLease]) -> None:
+        """End leases that are others' already, and have core drop what has not started."""
+        unaware = [lease for lease in leases if not lease.revoked]
+        self._leases.end(leases)
+        if unaware and not self._leaving:
+            task = asyncio.create_task(self._give_up(unaware), name="dispytch-kafka-lost")
+            self._giving_up.add(task)
+            task.add_done_callback(self._giving_up.discard)
+
+    async def on_revoked(self) -> None:
+        """See `Rebalanced.on_revoked`. The driver keeps the membership alive meanwhile."""
+        leases = list(self._leases)
+        for lease in leases:
+            lease.revoked = True
+        try:
+            if leases and not self._leaving:
+                await self._give_up(leases)
+            await self.commits.flush(REBALANCE_MARGIN / 2)
+        except Exception:
+            logger.exception("giving up %s: the last commit failed", _names(leases))
+        finally:
+            self._leases.end(leases)
+
+    async def on_assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        """See `Rebalanced.on_assigned`."""
+        self._leases.assign(partitions)
+        if self._subscription.start_at == "latest":
+            await self._pin()
+        self.assigned.set()
+        self.pump.look()
+
+    async def _fetch(self) -> None:
+        while not self._leaving:
+            try:
+                await self.pump.run()
+            except Exception as error:
+                if not passes_by_itself(error):
+                    raise
+                logger.warning("fetching from Kafka was disturbed and goes on: %r", error)
+                await asyncio.sleep(_PAUSE)
+
+    async def _give_up(self, leases: Collection[KafkaLease]) -> None:
+        try:
+            async with asyncio.timeout(self._subscription.drain_timeout + _GRACE):
+                await self._on_revoke(leases)
+        except Exception:
+            logger.exception(
+                "giving up %s failed; what is unsettled there comes again", _names(leases)
+            )
+
+    async def _pin(self) -> None:
+        """Commit where a new group starts, so that it misses nothing when it starts again."""
+        try:
+            async with asyncio.timeout(_PIN_TIMEOUT):
+                for lease in self._leases:
+                    if await self._client.committed(lease.partition) is None:
+                        place = await self._client.position(lease.partition)
+                        if lease.begin is not None:
+                            place = min(place, lease.begin)
+                        await self._client.commit({lease.partition: place})
+                        lease.committed = place
+        except Exception as error:
+            logger.warning("the place where the group starts is not committed yet: %r", error)
+
+
+async def _ended(tasks: Collection[asyncio.Task[Any]]) -> None:
+    if tasks:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _names(leases: Collection[KafkaLease]) -> str:
+    return ", ".join(lease.stream for lease in leases)

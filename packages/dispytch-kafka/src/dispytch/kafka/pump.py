@@ -1,0 +1,94 @@
+"""Fetching: from the driver into the buffers of the leases."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from dispytch.kafka.driver import ConsumerClient, Record, TopicPartition, partition_of
+from dispytch.kafka.lease import KafkaLease
+from dispytch.kafka.leases import Leases
+
+CHUNK: Final = 500
+_IDLE_MS: Final = 250
+_BUSY_MS: Final = 5
+_NOWHERE: Final = partition_of("", 0)
+
+
+class Pump:
+    """The only caller of the driver's `getmany`, which must never be cancelled under way.
+
+    It asks for the partitions whose buffer runs low, and looks again soon when some were left out
+    that may run low meanwhile. It asks often enough, if need be for nothing, to show the group
+    that this member is alive, however long its handlers take.
+
+    ``arrived`` is called when there is something new; ``lost`` takes a lease that has ended.
+    """
+
+    def __init__(
+        self,
+        client: ConsumerClient,
+        leases: Leases,
+        *,
+        sign_of_life: float,
+        arrived: Callable[[], None],
+        lost: Callable[[KafkaLease], None],
+    ) -> None:
+        self._client = client
+        self._leases = leases
+        self._sign_of_life = sign_of_life
+        self._arrived = arrived
+        self._lost = lost
+        self._hungry = asyncio.Event()
+        self._stopped = False
+
+    def look(self) -> None:
+        """Something was handed out or may be handed out again: a buffer may run low."""
+        self._hungry.set()
+
+    def stop(self) -> None:
+        """Have `run` return after the fetch that is under way."""
+        self._stopped = True
+        self._hungry.set()
+
+    async def run(self) -> None:
+        """Fetch until stopped.
+
+        Raises:
+            KafkaError: the driver cannot go on, or has to tell of something that it repairs.
+        """
+        while not self._stopped:
+            self._hungry.clear()
+            hungry = self._leases.hungry()
+            if hungry or not len(self._leases):
+                await self._fetch(hungry)
+            elif not await self._rested():
+                await self._client.getmany(_NOWHERE, timeout_ms=0)
+
+    async def _fetch(self, hungry: list[TopicPartition]) -> None:
+        """Fetch a chunk of each; the driver empties one partition before it takes the next."""
+        wait = _IDLE_MS if len(hungry) == self._leases.count_active() else _BUSY_MS
+        while True:
+            fetched = await self._client.getmany(*hungry, timeout_ms=wait, max_records=CHUNK)
+            self._store(fetched)
+            if sum([len(records) for records in fetched.values()]) < CHUNK:
+                return
+            hungry = [partition for partition in hungry if partition not in fetched]
+            if not hungry:
+                return
+            wait = 0
+
+    def _store(self, fetched: Mapping[TopicPartition, list[Record]]) -> None:
+        for partition, records in fetched.items():
+            if (lost := self._leases.store(partition, records)) is not None:
+                self._lost(lost)
+        if fetched:
+            self._arrived()
+
+    async def _rested(self) -> bool:
+        """Wait until a buffer may have run low; False when it is time for a sign of life."""
+        try:
+            async with asyncio.timeout(self._sign_of_life):
+                await self._hungry.wait()
+        except TimeoutError:
+            return False
+        return True

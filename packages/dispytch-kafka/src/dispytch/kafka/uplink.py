@@ -1,0 +1,52 @@
+"""The client that sends, and its replacement."""
+
+import asyncio
+from typing import Final
+
+from dispytch.kafka.clients import new_producer, stopped
+from dispytch.kafka.config import KafkaConfig
+from dispytch.kafka.driver import ProducerClient
+
+
+class Uplink:
+    """An idempotent producer that is replaced when its numbering is spoilt.
+
+    The broker numbers the batches of each producer per partition and refuses any out of turn. The
+    driver gives a number to every batch, so after one that the broker has refused for good, it
+    would refuse all that follow: only a new producer helps, which counts from the start.
+    """
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config: Final = config
+        self._replacing = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
+        self.client: ProducerClient
+
+    async def connect(self) -> None:
+        """Connect.
+
+        Raises:
+            BrokerUnreachable: no connection within the connect timeout.
+        """
+        self.client = await new_producer(self._config)
+
+    async def replace(self, spoilt: ProducerClient) -> None:
+        """Have another client than this one from now on.
+
+        What is on its way with the old one may still be confirmed.
+
+        Raises:
+            BrokerUnreachable: no connection within the connect timeout; the old one stays.
+        """
+        async with self._replacing:
+            if self.client is spoilt:
+                self.client = await new_producer(self._config)
+                retiring = asyncio.create_task(stopped(spoilt), name="dispytch-kafka-retire")
+                self._retired.add(retiring)
+                retiring.add_done_callback(self._retired.discard)
+
+    async def close(self) -> None:
+        """Close what is open; batches that are not confirmed by then are given up."""
+        await stopped(self.client)
+        if self._retired:
+            await asyncio.wait(self._retired)

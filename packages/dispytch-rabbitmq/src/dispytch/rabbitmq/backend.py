@@ -1,0 +1,154 @@
+"""RabbitMQ as a backend of dispytch."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Self, TypedDict, Unpack
+
+from dispytch.exceptions import BrokerUnreachable
+from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
+from dispytch.rabbitmq.amqp.errors import AmqpError
+from dispytch.rabbitmq.config import RabbitMQConfig, configure, configure_from_url
+from dispytch.rabbitmq.consumer import RabbitMQConsumer
+from dispytch.rabbitmq.declaring import declare_exchange, declare_queue
+from dispytch.rabbitmq.event_config import RabbitMQEventConfig
+from dispytch.rabbitmq.link import Link
+from dispytch.rabbitmq.producer import RabbitMQProducer
+from dispytch.rabbitmq.topology import GroupQueue, QueueType, check_topics, group_queues
+from dispytch.transport import (
+    Backend,
+    Consumer,
+    Declare,
+    Features,
+    OnRevoke,
+    Producer,
+    Subscription,
+    Topology,
+)
+
+
+class RabbitMQOptions(TypedDict, total=False):
+    """The options of `RabbitMQBackend`; `RabbitMQConfig` says what each means."""
+
+    host: str
+    port: int
+    vhost: str
+    user: str
+    password: str
+    tls: bool
+    cafile: str
+    certfile: str
+    keyfile: str
+    verify: bool
+    exchange: str
+    queue_type: QueueType
+    delivery_limit: int | None
+    declare: Declare
+    heartbeat: int
+    connect_timeout: float
+    send_timeout: float
+    connection_name: str
+
+
+class RabbitMQBackend(Backend):
+    """RabbitMQ 3.10 and later, over AMQP 0-9-1.
+
+    All messages go through one durable topic exchange; a topic is a routing key. Each group has a
+    durable queue per topic, a quorum queue unless told otherwise, so each group receives every
+    message once and its members share the work. Producers and consumers have a connection each,
+    as a broker that is short of memory stops reading from those that publish.
+    """
+
+    contract = 1
+    event_config = RabbitMQEventConfig
+    features = Features(
+        durable=True,
+        history=False,
+        shared_order=False,
+        attribute_prefixes=("cloudEvents_", "cloudEvents:"),
+    )
+
+    def __init__(self, **options: Unpack[RabbitMQOptions]) -> None:
+        """A backend from options; does no I/O.
+
+        Raises:
+            ConfigurationError: an option is unknown or wrong; the text names it.
+        """
+        self.config: RabbitMQConfig = configure(dict(options))
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """A backend from ``amqp://user:password@host:port/vhost?option=value``.
+
+        The schemes are amqp and rabbitmq, with TLS amqps and rabbitmqs; the options are those of
+        `RabbitMQConfig`. User, password and virtual host are percent-decoded.
+
+        Raises:
+            ConfigurationError: the URL or an option in it is wrong; the text names the part.
+        """
+        backend = cls()
+        backend.config = configure_from_url(url)
+        return backend
+
+    def __repr__(self) -> str:
+        """Where it leads, without the password."""
+        return f"<RabbitMQBackend {self.config.address} {self.config.vhost!r}>"
+
+    async def ping(self) -> None:
+        """Return if the broker answers and lets us in."""
+        link = Link(self.config, "ping")
+        try:
+            await link.open()
+        finally:
+            await link.close()
+
+    async def prepare(self, topology: Topology) -> None:
+        """Make, check or leave alone the exchange and, for a group, its queues."""
+        queues = self._queues(topology)
+        if self.config.declare == "never":
+            return
+        link = Link(self.config, "topology")
+
+        async def declare(channel: Channel) -> None:
+            await declare_exchange(channel, self.config)
+            for queue in queues:
+                await declare_queue(channel, queue, self.config)
+
+        try:
+            await link.open()
+            await link.channel(ChannelEvents(), declare)
+        except AmqpError as error:
+            raise BrokerUnreachable(
+                f"RabbitMQ at {self.config.address} let go while queues were declared: {error}"
+            ) from error
+        finally:
+            await link.close()
+
+    @asynccontextmanager
+    async def producer(self) -> AsyncGenerator[Producer]:
+        """A producer with a connection of its own, confirmed and `mandatory`."""
+        producer = RabbitMQProducer(self.config)
+        try:
+            await producer.open()
+            yield producer
+        finally:
+            await producer.close()
+
+    @asynccontextmanager
+    async def consumer(
+        self, subscription: Subscription, on_revoke: OnRevoke
+    ) -> AsyncGenerator[Consumer]:
+        """A consumer with a connection of its own, and a channel for each queue."""
+        consumer = RabbitMQConsumer(self.config, subscription)
+        try:
+            await consumer.open(on_revoke)
+            yield consumer
+        finally:
+            await consumer.close()
+
+    def _queues(self, topology: Topology) -> tuple[GroupQueue, ...]:
+        check_topics(topology.topics)
+        if topology.group is None:
+            return ()
+        return group_queues(
+            topology.topics, topology.group, self.config.queue_type, self.config.delivery_limit
+        )

@@ -1,0 +1,198 @@
+"""How to reach RabbitMQ, and what to make there."""
+
+import ssl
+from typing import Annotated, Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from dispytch.exceptions import ConfigurationError, TopologyError
+from dispytch.rabbitmq.topology import QueueType, check_name
+from dispytch.transport import Declare
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+PLAIN_SCHEMES = ("amqp", "rabbitmq")
+TLS_SCHEMES = ("amqps", "rabbitmqs")
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+def _checked_exchange(name: Any) -> Any:
+    try:
+        check_name("exchange", str(name))
+    except TopologyError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+class RabbitMQConfig(BaseModel):
+    """How to reach RabbitMQ, and what to make there; frozen.
+
+    host, port: port 5672, with TLS 5671, unless it is given.
+    vhost, user, password: where to and as whom.
+    tls: speak TLS; the schemes ``amqps`` and ``rabbitmqs`` turn it on.
+    cafile: certificates to trust instead of the system's. certfile, keyfile: our own.
+    verify: whether the server must prove who it is.
+    exchange: the durable topic exchange that all messages go through.
+    queue_type: of the groups' queues: ``quorum``, or ``classic``.
+    delivery_limit: how often a quorum queue hands one message out before it drops it; None: no
+        limit.
+    declare: make what is missing (``auto``), only ``check``, or do not look (``never``).
+    heartbeat: seconds between signs of life, 0 for none; a broker silent for twice as long is lost.
+    connect_timeout: seconds until the broker is called unreachable.
+    send_timeout: seconds in which a message must be confirmed, over a restart of the broker too.
+    connection_name: shown in the broker's list of connections.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    vhost: str = "/"
+    user: str = "guest"
+    password: SecretStr = SecretStr("guest")
+    tls: bool = False
+    cafile: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+    verify: bool = True
+    exchange: Annotated[str, BeforeValidator(_checked_exchange)] = "dispytch"
+    queue_type: QueueType = "quorum"
+    delivery_limit: Annotated[int, Field(ge=1)] | None = None
+    declare: Declare = "auto"
+    heartbeat: Annotated[int, Field(ge=0, le=65535)] = 30
+    connect_timeout: Seconds = 10.0
+    send_timeout: Seconds = 30.0
+    connection_name: str = "dispytch"
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        tls_only = {"cafile": self.cafile, "certfile": self.certfile, "keyfile": self.keyfile}
+        given = [name for name, value in tls_only.items() if value is not None]
+        if given and not self.tls:
+            raise ValueError(f"{', '.join(given)}: only with TLS; use the scheme amqps, or tls")
+        if self.keyfile and not self.certfile:
+            raise ValueError("keyfile: needs a certfile as well")
+        if self.delivery_limit is not None and self.queue_type == "classic":
+            raise ValueError("delivery_limit: only a quorum queue has one")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Where the broker is, for people: never with the password."""
+        scheme = "amqps" if self.tls else "amqp"
+        return f"{scheme}://{self.host}:{self.effective_port}"
+
+    @property
+    def effective_port(self) -> int:
+        """The port, where none was given the protocol's own."""
+        return self.port or (5671 if self.tls else 5672)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What TLS needs; reads the files.
+
+        Raises:
+            ConfigurationError: a file is missing or is no certificate or key.
+        """
+        if not self.tls:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.cafile)
+            if self.certfile:
+                context.load_cert_chain(self.certfile, self.keyfile)
+        except (OSError, ssl.SSLError) as error:
+            files = [file for file in (self.cafile, self.certfile, self.keyfile) if file]
+            raise ConfigurationError(
+                f"TLS files of {self.address} cannot be used ({', '.join(files)}): {error}"
+            ) from error
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def configure(options: dict[str, Any]) -> RabbitMQConfig:
+    """A configuration from keyword options.
+
+    Raises:
+        ConfigurationError: an option is unknown or has a wrong value; the text names it.
+    """
+    unknown = sorted(options.keys() - RabbitMQConfig.model_fields.keys())
+    if unknown:
+        allowed = ", ".join(sorted(RabbitMQConfig.model_fields))
+        raise ConfigurationError(
+            f"RabbitMQ has no option {', '.join(unknown)}; the options are {allowed}"
+        )
+    try:
+        return RabbitMQConfig(**options)
+    except ValidationError as error:
+        raise ConfigurationError(f"RabbitMQ options: {_complaints(error)}") from None
+
+
+def configure_from_url(url: str) -> RabbitMQConfig:
+    """A configuration from ``amqp://user:password@host:port/vhost?option=value``.
+
+    The schemes are amqp and rabbitmq, with TLS amqps and rabbitmqs. User, password and virtual
+    host are percent-decoded; an empty path means the virtual host ``/``.
+
+    Raises:
+        ConfigurationError: the URL or an option in it is wrong; the text names the part, and
+            never shows the password.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # The reason would show what stands where the port should be: perhaps half a password.
+        raise ConfigurationError(
+            "RabbitMQ URL: host or port cannot be read; the port is a number up to 65535, and "
+            "special characters in user and password are percent-encoded"
+        ) from None
+    if parts.scheme not in PLAIN_SCHEMES + TLS_SCHEMES:
+        schemes = ", ".join(PLAIN_SCHEMES + TLS_SCHEMES)
+        raise ConfigurationError(f"RabbitMQ URL: scheme {parts.scheme!r} is none of {schemes}")
+    if not parts.hostname:
+        raise ConfigurationError(
+            f"RabbitMQ URL: no host; write {parts.scheme}://user:password@host:port/vhost"
+        )
+    options: dict[str, Any] = {"host": parts.hostname, "tls": parts.scheme in TLS_SCHEMES}
+    if port is not None:
+        options["port"] = port
+    if parts.username:
+        options["user"] = unquote(parts.username)
+    if parts.password is not None:
+        options["password"] = unquote(parts.password)
+    if parts.path not in ("", "/"):
+        options["vhost"] = _vhost(parts.path)
+    return configure(_with_query(options, parts.query))
+
+
+def _vhost(path: str) -> str:
+    if "/" in path[1:]:
+        raise ConfigurationError(
+            f"RabbitMQ URL: path {path!r} is no virtual host; write a '/' in its name as %2F"
+        )
+    return unquote(path[1:])
+
+
+def _with_query(options: dict[str, Any], query: str) -> dict[str, Any]:
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in ("host", "port", "vhost", "user", "password", "tls"):
+            raise ConfigurationError(f"RabbitMQ URL: {name} has its own place, not after the '?'")
+        if name in options:
+            raise ConfigurationError(f"RabbitMQ URL: option {name} is given twice")
+        options[name] = value
+    return options
+
+
+def _complaints(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}".removeprefix(": ")
+        for each in error.errors(include_input=False, include_url=False)
+    )

@@ -1,0 +1,215 @@
+"""Sending: one stream of messages, confirmed by the broker, over as many channels as it takes."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from dispytch.exceptions import (
+    BrokerUnreachable,
+    MessageTooLarge,
+    SendError,
+    SendTimeout,
+    TopologyError,
+    TransportError,
+)
+from dispytch.messages import Message
+from dispytch.rabbitmq.amqp.channel import Channel
+from dispytch.rabbitmq.amqp.errors import (
+    MALFORMED,
+    NOT_FOUND,
+    AmqpError,
+    ChannelClosed,
+    ClosedByBroker,
+    ConnectionClosed,
+)
+from dispytch.rabbitmq.config import RabbitMQConfig
+from dispytch.rabbitmq.declaring import declare_exchange
+from dispytch.rabbitmq.event_config import RabbitMQEventConfig
+from dispytch.rabbitmq.link import Link, backoff
+from dispytch.rabbitmq.messages import DEFAULT_CONFIG, content_header
+from dispytch.rabbitmq.outgoing import Batch, Outgoing
+from dispytch.rabbitmq.publishing import Publishing
+from dispytch.rabbitmq.topology import check_routing_key, routing_key
+from dispytch.transport import Producer
+
+logger = logging.getLogger("dispytch.rabbitmq")
+
+
+class RabbitMQProducer(Producer):
+    """Sends messages in the order in which they were given, all callers together.
+
+    What is unconfirmed when its channel dies goes to the head of the backlog and is sent again.
+    When the broker closes a channel for what was sent on it, the suspects are sent one by one: the
+    one that it happens to alone is the one that fails.
+    """
+
+    def __init__(self, config: RabbitMQConfig) -> None:
+        self._config = config
+        self._link = Link(config, "producer")
+        self._backlog: deque[Outgoing] = deque()
+        self._publishing = Publishing(config.exchange, self._pump)
+        self._suspects = 0
+        self._batches: set[asyncio.Future[None]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self._failure: TransportError | None = None
+
+    async def open(self) -> None:
+        """Connect; from then on, keep connected.
+
+        Raises:
+            BrokerUnreachable, TopologyError: as `Backend.producer` says.
+        """
+        await self._link.open()
+        try:
+            await self._open_channel()
+        except AmqpError as error:
+            raise BrokerUnreachable(
+                f"RabbitMQ at {self._config.address} let go while a producer was made: {error}"
+            ) from error
+        self._keeper = asyncio.create_task(self._keep(), name="dispytch-rabbitmq-producer")
+        self._keeper.add_done_callback(self._keeper_ended)
+
+    async def close(self) -> None:
+        """Wait for what is being sent, then close the connection."""
+        if self._batches:
+            await asyncio.wait(self._batches)
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._link.close()
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Send a batch; return once the broker has confirmed all of it."""
+        if self._failure is not None:
+            raise SendError({index: self._failure for index in range(len(messages))}, len(messages))
+        batch = Batch(len(messages))
+        sending = self._encoded(messages, batch)
+        self._backlog.extend(sending)
+        self._pump()
+        self._batches.add(batch.done)
+        try:
+            async with asyncio.timeout(self._config.send_timeout):
+                await batch.done
+        except TimeoutError:
+            for message in sending:
+                if not message.settled:
+                    batch.failures[message.index] = self._too_late(message)
+        finally:
+            self._batches.discard(batch.done)
+        if batch.failures:
+            raise SendError(batch.failures, len(messages))
+
+    def _encoded(self, messages: Sequence[Message], batch: Batch) -> list[Outgoing]:
+        sending: list[Outgoing] = []
+        for index, message in enumerate(messages):
+            try:
+                sending.append(_outgoing(message, batch, index))
+            except (ValueError, TopologyError) as error:
+                failure = TransportError(f"the message cannot be written for RabbitMQ: {error}")
+                failure.__cause__ = error
+                batch.settle(index, failure)
+        return sending
+
+    def _pump(self) -> None:
+        publishing, backlog = self._publishing, self._backlog
+        while backlog and publishing.has_room:
+            if self._suspects and publishing.unconfirmed.count:
+                return
+            message = backlog.popleft()
+            self._suspects = max(0, self._suspects - 1)
+            if not message.batch.over:
+                publishing.publish(message)
+
+    async def _keep(self) -> None:
+        while True:
+            error = await self._publishing.over
+            self._recover(error)
+            logger.warning("producer of RabbitMQ at %s: %s", self._config.address, error)
+            for wait in backoff():
+                try:
+                    await self._open_channel()
+                except (AmqpError, BrokerUnreachable, TopologyError) as failed:
+                    logger.warning("producer: %s; trying again in %.1f s", failed, wait)
+                    await asyncio.sleep(wait)
+                else:
+                    break
+            self._pump()
+
+    async def _open_channel(self) -> None:
+        publishing = Publishing(self._config.exchange, self._pump)
+
+        async def prepare(channel: Channel) -> None:
+            await declare_exchange(channel, self._config)
+            await publishing.start(channel)
+
+        await self._link.channel(publishing, prepare)
+        self._publishing = publishing
+
+    def _recover(self, error: AmqpError) -> None:
+        unconfirmed = self._publishing.unconfirmed.take_back()
+        waiting = [message for message in unconfirmed if not message.batch.over]
+        if self._is_about_a_message(error):
+            if len(waiting) == 1:
+                waiting.pop().settle(self._refused(error))
+            self._suspects = max(self._suspects, len(waiting))
+        for message in reversed(waiting):
+            message.returned = None
+            self._backlog.appendleft(message)
+
+    def _is_about_a_message(self, error: AmqpError) -> TypeGuard[ClosedByBroker]:
+        if isinstance(error, ConnectionClosed):
+            return error.code in MALFORMED
+        if not isinstance(error, ChannelClosed):
+            return False
+        # A missing exchange is declared together with the next channel.
+        return not (error.code == NOT_FOUND and self._config.declare == "auto")
+
+    def _refused(self, error: ClosedByBroker) -> TransportError:
+        if "larger than" in error.text:
+            return MessageTooLarge(f"the broker refuses a message of this size: {error.text}")
+        if error.code == NOT_FOUND:
+            return TransportError(
+                f"exchange {self._config.exchange!r} is missing at {self._config.address}: make "
+                f"it, or use declare='auto' ({error.text})"
+            )
+        return TransportError(f"the broker refused the message: {error}")
+
+    def _too_late(self, message: Outgoing) -> TransportError:
+        seconds = f"{self._config.send_timeout:g} s"
+        connection = self._link.live
+        if connection is None and not message.sent:
+            reason = self._link.trouble or f"RabbitMQ at {self._config.address} is away"
+            return BrokerUnreachable(f"not sent within {seconds}: {reason}")
+        blocked = connection.blocked if connection is not None else None
+        why = f"; the broker takes no messages at present: {blocked}" if blocked else ""
+        return SendTimeout(
+            f"RabbitMQ at {self._config.address} did not confirm within {seconds}{why}"
+        )
+
+    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        if keeper.cancelled() or (error := keeper.exception()) is None:
+            return
+        logger.critical("the producer has failed for good", exc_info=error)
+        self._failure = TransportError(f"the producer has failed for good: {error!r}")
+        self._failure.__cause__ = error
+        stranded = [*self._publishing.unconfirmed.take_back(), *self._backlog]
+        self._backlog.clear()
+        for message in stranded:
+            message.settle(self._failure)
+
+
+def _outgoing(message: Message, batch: Batch, index: int) -> Outgoing:
+    config = message.config if isinstance(message.config, RabbitMQEventConfig) else DEFAULT_CONFIG
+    key = config.routing_key or routing_key(message.topic)
+    check_routing_key(key)
+    return Outgoing(
+        batch=batch,
+        index=index,
+        topic=message.topic,
+        routing_key=key.encode(),
+        mandatory=config.mandatory,
+        header=content_header(message, config),
+        body=message.value,
+    )

@@ -1,0 +1,98 @@
+"""One queue of a group, consumed again whenever its channel, its queue or the broker was lost."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from dispytch.rabbitmq.amqp.channel import Channel
+from dispytch.rabbitmq.amqp.errors import AmqpError, ChannelClosed
+from dispytch.rabbitmq.config import RabbitMQConfig
+from dispytch.rabbitmq.consumption import Consumption
+from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, translated
+from dispytch.rabbitmq.link import Link, backoff
+from dispytch.rabbitmq.topology import GroupQueue
+from dispytch.transport import OnRevoke
+
+logger = logging.getLogger("dispytch.rabbitmq")
+
+
+class QueueStream:
+    """One queue of a group; `current` is what is being consumed of it, or was last."""
+
+    def __init__(
+        self,
+        queue: GroupQueue,
+        prefetch: int,
+        link: Link,
+        config: RabbitMQConfig,
+        arrived: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._prefetch = prefetch
+        self._link = link
+        self._config = config
+        self._arrived = arrived
+        self._stopped = False
+        self.current = self._consumption()
+
+    async def open(self) -> None:
+        """Consume the queue, declared as the mode says, under a new lease.
+
+        Raises:
+            TopologyError, BrokerUnreachable: it cannot be done, and waiting does not help.
+            AmqpError: it failed this time.
+        """
+        consumption = self._consumption()
+
+        async def prepare(channel: Channel) -> None:
+            await declare_exchange(channel, self._config)
+            await declare_queue(channel, self._queue, self._config)
+            await consumption.start(channel)
+
+        try:
+            await self._link.channel(consumption, prepare)
+        except ChannelClosed as error:
+            raise translated(error, f"queue {self._queue.name!r}", self._config) from error
+        self.current = consumption
+        if self._stopped:
+            consumption.stop()
+
+    async def keep(self, on_revoke: OnRevoke) -> None:
+        """Whenever the lease is lost, have its deliveries dropped and take a new one.
+
+        Returns once `stop` was called and the lease is lost.
+
+        Raises:
+            DispytchError: there will never be a new one.
+        """
+        while not self._stopped:
+            lost = self.current
+            reason = await lost.over
+            logger.warning("queue %s: %s", self._queue.name, reason)
+            await on_revoke([lost.lease])
+            if not self._stopped:
+                with contextlib.suppress(AmqpError):
+                    await lost.close()
+                await self._open_again()
+
+    def stop(self) -> None:
+        """Take nothing more from the queue, for good."""
+        self._stopped = True
+        self.current.stop()
+
+    async def _open_again(self) -> None:
+        for wait in backoff():
+            try:
+                await self.open()
+            except AmqpError as error:
+                logger.warning(
+                    "queue %s: %s; trying again in %.1f s", self._queue.name, error, wait
+                )
+                await asyncio.sleep(wait)
+            else:
+                logger.info("queue %s: consuming again", self._queue.name)
+                return
+
+    def _consumption(self) -> Consumption:
+        return Consumption(self._queue, self._prefetch, self._arrived)

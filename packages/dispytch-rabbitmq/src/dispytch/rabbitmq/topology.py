@@ -1,0 +1,125 @@
+"""What stands at the broker: the names of exchange, queues and bindings, and their arguments.
+
+A topic is a routing key of one durable topic exchange. AMQP separates the words of a routing key
+with ``.``; a ``:`` in a topic separates too, so it is written as ``.``: ``order:42:paid`` and
+``order.42.paid`` are one topic here, and a pattern over either can become a binding. Each group
+has one durable queue per topic, ``{topic}:{group}``, bound with the topic; as no topic has a
+``:`` left, no two pairs share a queue.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dispytch.exceptions import TopologyError
+
+QueueType = Literal["quorum", "classic"]
+
+SHORT_STRING_MAX = 255
+UNLIMITED_DELIVERIES = 2**31 - 1
+"""Written out, as RabbitMQ 4 drops a message after 20 deliveries otherwise; and the same for every
+version of the broker, as a queue is only declared again when its arguments are equal."""
+
+_ALLOWED = re.compile(r"[A-Za-z0-9\-_.:@#,/+ ]+")
+_ALLOWED_TEXT = "letters and digits of ASCII, space and - _ . : @ # , / +"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupQueue:
+    """The queue of one group for one topic. ``topic`` is spelled as the subscriber spells it."""
+
+    topic: str
+    name: str
+    routing_key: str
+    arguments: dict[str, Any]
+
+
+def routing_key(topic: str) -> str:
+    """The routing key under which a topic's messages travel."""
+    return topic.replace(":", ".")
+
+
+def group_queues(
+    topics: tuple[str, ...], group: str, queue_type: QueueType, delivery_limit: int | None
+) -> tuple[GroupQueue, ...]:
+    """The queues of a group, one for each topic.
+
+    Raises:
+        TopologyError: the broker would refuse a name, or two topics are one to it.
+    """
+    check_topics(topics)
+    check_name("group", group)
+    arguments = queue_arguments(queue_type, delivery_limit)
+    queues: list[GroupQueue] = []
+    for topic in topics:
+        key = routing_key(topic)
+        name = f"{key}:{group}"
+        _check_length(f"the queue name {name!r}, made of topic and group,", name)
+        queues.append(GroupQueue(topic, name, key, arguments))
+    return tuple(queues)
+
+
+def queue_arguments(queue_type: QueueType, delivery_limit: int | None) -> dict[str, Any]:
+    """The arguments with which a queue is declared."""
+    if queue_type == "classic":
+        return {"x-queue-type": "classic"}
+    limit = UNLIMITED_DELIVERIES if delivery_limit is None else delivery_limit
+    return {"x-queue-type": "quorum", "x-delivery-limit": limit}
+
+
+def check_topics(topics: tuple[str, ...]) -> None:
+    """Check names of topics, alone and beside each other.
+
+    Raises:
+        TopologyError: the broker would refuse one, or two of them are one to it.
+    """
+    spelled: dict[str, str] = {}
+    for topic in topics:
+        _check_words(topic)
+        check_name("topic", topic)
+        other = spelled.setdefault(routing_key(topic), topic)
+        if other != topic:
+            raise TopologyError(
+                f"topics {other!r} and {topic!r} are one topic on RabbitMQ, where ':' and '.' both "
+                "separate words; use one spelling"
+            )
+
+
+def check_name(what: str, name: str) -> None:
+    """Check a name that becomes part of an exchange's or a queue's.
+
+    Raises:
+        TopologyError: it is empty, too long, reserved, or has a character that is not allowed.
+    """
+    if not _ALLOWED.fullmatch(name):
+        raise TopologyError(
+            f"{what} {name!r} cannot be a name on RabbitMQ; allowed are {_ALLOWED_TEXT}"
+        )
+    if name.startswith("amq."):
+        raise TopologyError(f"{what} {name!r}: RabbitMQ reserves names that begin with 'amq.'")
+    _check_length(f"{what} {name[:40]!r}...", name)
+
+
+def check_routing_key(key: str) -> None:
+    """Check the routing key of one message.
+
+    Raises:
+        TopologyError: it is longer than the protocol allows.
+    """
+    _check_length(f"the routing key {key[:40]!r}...", key)
+
+
+def _check_words(topic: str) -> None:
+    if {"*", "#"} & set(routing_key(topic).split(".")):
+        raise TopologyError(
+            f"topic {topic!r}: the words '*' and '#' stand for other words in a binding of "
+            "RabbitMQ and cannot be part of a topic's name"
+        )
+
+
+def _check_length(what: str, text: str) -> None:
+    size = len(text.encode())
+    if size > SHORT_STRING_MAX:
+        raise TopologyError(
+            f"{what} has {size} bytes of UTF-8; AMQP allows {SHORT_STRING_MAX}: shorten it"
+        )
