@@ -24,11 +24,11 @@ class UserService:
         self.news.set()
 
 
-service = UserService()
+services: list[UserService] = []
 
 
 def get_user_service() -> UserService:
-    return service
+    return services[-1]
 
 
 # fmt: off
@@ -59,6 +59,7 @@ async def handle_user_registered(
 
 
 async def test_the_founding_examples_run(broker_url: str, unique: str) -> None:
+    services.append(service := UserService())
     ada = User(id=unique, email="ada@example.org")
     listener = EventListener(broker_url, group=f"billing-{unique}")
     listener.add_handler_group(user_events)

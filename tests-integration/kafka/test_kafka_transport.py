@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -107,16 +107,19 @@ async def _receive(consumer: Consumer, count: int, *, ack: bool = False) -> list
     return found
 
 
-class _Nothing:
-    """Whether a consumer hands nothing out; ends its receiving."""
+async def _all_within(consumer: Consumer, seconds: float) -> list[Delivery]:
+    """What is handed out in that time; ends the consumer's receiving."""
+    asyncio.get_running_loop().call_later(seconds, consumer.stop_receiving)
+    found: list[Delivery] = []
+    while batch := await consumer.receive():
+        found += batch
+    return found
 
-    @staticmethod
-    async def more(consumer: Consumer, within: float = 1.0) -> list[Delivery]:
-        asyncio.get_running_loop().call_later(within, consumer.stop_receiving)
-        found: list[Delivery] = []
-        while batch := await consumer.receive():
-            found += batch
-        return found
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def _numbers(deliveries: Sequence[Delivery]) -> list[int]:
@@ -347,7 +350,7 @@ async def test_stop_receiving_ends_a_receive_that_waits_and_settling_goes_on(
     await _send(one_partition, _numbered(topic, 2))
     async with _receiving(one_partition, group, topic) as consumer:
         deliveries = await _receive(consumer, 2)
-        assert await _Nothing.more(consumer, 0.1) == []
+        assert await _all_within(consumer, 0.1) == []
         for delivery in deliveries:
             consumer.ack(delivery)
         await consumer.flush()
@@ -382,9 +385,7 @@ async def test_a_second_consumer_takes_over_without_loss_and_without_duplicates(
                         consumer.ack(delivery)
 
             tasks = [asyncio.create_task(consume(each)) for each in (first, second)]
-            async with asyncio.timeout(PATIENCE):
-                while len(seen) < 400:
-                    await asyncio.sleep(0.05)
+            await _until(lambda: len(seen) == 400)
             first.stop_receiving()
             second.stop_receiving()
             await asyncio.gather(*tasks)
@@ -447,7 +448,7 @@ async def test_gaps_in_the_offsets_hold_nothing_up(
         assert _numbers(found) == [0, 1, 3, 4, 6, 7, 9]
         await consumer.flush()
     async with _receiving(one_partition, group, topic) as consumer:
-        assert await _Nothing.more(consumer) == []
+        assert await _all_within(consumer, 1) == []
 
 
 async def test_a_new_group_at_latest_misses_nothing_from_then_on(
@@ -459,7 +460,7 @@ async def test_a_new_group_at_latest_misses_nothing_from_then_on(
     await _send(one_partition, [Message(topic, b"5")])
     async with _receiving(one_partition, group, topic, latest=True) as consumer:
         assert _numbers(await _receive(consumer, 1)) == [5]
-        assert await _Nothing.more(consumer) == []
+        assert await _all_within(consumer, 1) == []
 
 
 async def test_the_broker_is_killed_in_mid_flow(
@@ -486,15 +487,13 @@ async def test_the_broker_is_killed_in_mid_flow(
 
     async with _receiving(backend, group, topic, max_in_flight=200) as consumer:
         tasks = [asyncio.create_task(emit()), asyncio.create_task(consume(consumer))]
-        while sent < 1000:
-            await asyncio.sleep(0.01)
+        await _until(lambda: sent >= 1000)
         await asyncio.to_thread(kafka.kill)
         await asyncio.sleep(1)
         await asyncio.to_thread(kafka.start)
         async with asyncio.timeout(60):
             await tasks[0]
-            while len(seen) < 4000:
-                await asyncio.sleep(0.05)
+        await _until(lambda: len(seen) == 4000)
         await consumer.flush()
         consumer.stop_receiving()
         await tasks[1]
@@ -641,7 +640,7 @@ async def test_a_name_that_kafka_cannot_have_is_refused_before_anything_is_sent(
         with pytest.raises(TopologyError, match="'order:1'"):
             await producer.send([Message(topic, b"0"), Message("order:1", b"1")])
     async with _receiving(backend, group, topic) as consumer:
-        assert await _Nothing.more(consumer) == []
+        assert await _all_within(consumer, 1) == []
 
 
 async def test_prepare_makes_what_is_missing_and_changes_nothing_that_exists(

@@ -169,8 +169,8 @@ async def test_a_dependency_in_a_thread(form: Callable[..., Any], resolve: Resol
 
 async def test_thread_is_where_it_runs(resolve: Resolve) -> None:
     async def handler(
-        there: Annotated[int, Dependency(threading.get_ident, thread=True)],
-        here: Annotated[int, Dependency(threading.get_ident)],
+        there: Annotated[int, Dependency(lambda: threading.get_ident(), thread=True)],
+        here: Annotated[int, Dependency(lambda: threading.get_ident())],
     ) -> tuple[int, int]:
         return there, here
 

@@ -308,7 +308,9 @@ async def test_no_yield_is_an_error(form: Form, resolve: Resolve) -> None:
         await resolve(handler)
 
 
-@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration, GeneratorExit, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    "kind", [StopIteration, StopAsyncIteration, GeneratorExit, KeyboardInterrupt]
+)
 async def test_odd_exceptions_pass(
     kind: type[BaseException], event: Event[Any], resolve: Resolve
 ) -> None:
@@ -325,7 +327,9 @@ async def test_odd_exceptions_pass(
 
         return dependency(session)
 
-    async def handler(_: Annotated[None, logged(sync_form)], __: Annotated[None, logged(async_manager_form)]) -> None:
+    async def handler(
+        _: Annotated[None, logged(sync_form)], __: Annotated[None, logged(async_manager_form)]
+    ) -> None:
         raise kind
 
     expected = RuntimeError if kind is StopIteration else kind

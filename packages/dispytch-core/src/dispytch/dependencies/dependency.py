@@ -19,7 +19,7 @@ class Marker:
     thread: bool
 
 
-def Dependency(func: Provider, *, use_cache: bool = True, thread: bool = False) -> Any:
+def Dependency(func: Provider, *, use_cache: bool = True, thread: bool = False) -> Any:  # noqa: N802
     """Ask for what ``func`` makes: ``Annotated[T, Dependency(f)]``, or ``= Dependency(f)``.
 
     It returns Any, so that it stands as the default value of a parameter of any type.

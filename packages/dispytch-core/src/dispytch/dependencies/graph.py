@@ -200,6 +200,8 @@ def _refused(path: Path, why: str) -> ConfigurationError:
 
 
 def _nothing_provides(parameter: Parameter, path: Path, provided: Collection[type]) -> str:
+    if parameter.name == "self":
+        return f"{path}: nothing provides it; use the bound method of an object instead"
     types = "".join(f", {one.__name__}" for one in provided)
     return (
         f"{path}: nothing provides it; annotate it as Annotated[..., Dependency(...)] or with one "

@@ -21,8 +21,8 @@ class KafkaLease(Lease):
 
     partition: TopicPartition
     offsets: Offsets = field(default_factory=Offsets)
-    records: deque[Record] = field(default_factory=deque)
-    given_back: list[Delivery] = field(default_factory=list)
+    records: deque[Record] = field(default_factory=deque[Record])
+    given_back: list[Delivery] = field(default_factory=list[Delivery])
     low: int = 1
     begin: int | None = None
     end: int = 0

@@ -1,0 +1,18 @@
+import dispytch.kafka
+from dispytch.kafka import KafkaBackend, KafkaEventConfig
+from dispytch.transport import CONTRACT_VERSION
+
+
+def test_the_public_names_are_sorted_and_exist() -> None:
+    names = dispytch.kafka.__all__
+    assert names == sorted(names)
+    assert all(hasattr(dispytch.kafka, name) for name in names)
+
+
+def test_what_the_backend_declares() -> None:
+    assert KafkaBackend.contract == CONTRACT_VERSION
+    assert KafkaBackend.event_config is KafkaEventConfig
+    assert KafkaBackend.features.durable
+    assert KafkaBackend.features.history
+    assert KafkaBackend.features.shared_order
+    assert KafkaBackend.features.attribute_prefixes == ("ce_",)

@@ -1,0 +1,64 @@
+"""Every check and every test, step by step: what `make test` runs.
+
+Brokers that cannot be had are skipped, and named at the end; with ``REQUIRE_BROKERS=1`` a broker
+that is missing is a failure.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from scripts.interpreters import WANTED, found
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of the workspace."""
+
+    name: str
+    command: tuple[str, ...]
+
+    def run(self) -> bool:
+        """Run it, with its output passed through; whether it succeeded."""
+        print(f"\n=== {self.name}: {' '.join(self.command)}", flush=True)
+        return subprocess.run(self.command, check=False).returncode == 0
+
+
+def steps(versions: list[str]) -> list[Step]:
+    """What there is to do, the quick ones first."""
+    unit = [
+        Step(f"unit tests on Python {version}", ("hatch", "run", f"unit.py{version}:test", "-q"))
+        for version in versions
+    ]
+    return [
+        Step("lint", ("hatch", "run", "lint")),
+        Step("types", ("hatch", "run", "types")),
+        Step("imports", ("hatch", "run", "imports")),
+        *unit,
+        Step("documentation", ("hatch", "run", "documentation", "-q")),
+        Step("integration tests", ("hatch", "run", "integration")),
+    ]
+
+
+def main() -> int:
+    """Run every step, even after one has failed, and say how each of them went."""
+    interpreters = found()
+    os.environ["PATH"] = os.pathsep.join([*interpreters.values(), os.environ["PATH"]])
+    lines: list[str] = []
+    failed = False
+    for step in steps(list(interpreters)):
+        began = time.monotonic()
+        succeeded = step.run()
+        failed |= not succeeded
+        verdict = "ok" if succeeded else "FAILED"
+        lines.append(f"{verdict:7} {time.monotonic() - began:6.1f} s  {step.name}")
+    missing = [version for version in WANTED if version not in interpreters]
+    lines += [f"SKIPPED           unit tests on Python {version}: not found" for version in missing]
+    print("\n=== summary", *lines, sep="\n", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
