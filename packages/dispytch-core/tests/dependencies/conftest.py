@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
+
 from dispytch.dependencies import bind, compile_handler
 from dispytch.envelope import Envelope
 from dispytch.events import Event

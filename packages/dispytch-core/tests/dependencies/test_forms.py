@@ -8,9 +8,10 @@ from functools import lru_cache, partial, wraps
 from typing import Annotated, Any, Optional
 
 import pytest
+from pydantic import BaseModel
+
 from dispytch.dependencies import Dependency
 from dispytch.events import Event
-from pydantic import BaseModel
 
 Resolve = Callable[..., Awaitable[Any]]
 

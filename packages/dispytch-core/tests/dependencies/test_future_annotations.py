@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dispytch.dependencies import Dependency, compile_handler
-from dispytch.events import Event
 from pydantic import BaseModel
 from typing_extensions import TypeAliasType
+
+from dispytch.dependencies import Dependency, compile_handler
+from dispytch.events import Event
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -30,6 +31,10 @@ def base() -> int:
 
 Base = Annotated[int, Dependency(base)]
 Alias = TypeAliasType("Alias", Base)
+
+
+def added(a: int, b: int) -> int:
+    return a + b
 
 
 class Service:
@@ -81,10 +86,10 @@ async def everything(
     method: Annotated[int, Dependency(Service(1).method)],
     called: Annotated[int, Dependency(Service(2))],
     yielded: Annotated[int, Dependency(async_generator)],
-    given: Annotated[int, Dependency(partial(lambda a, b: a + b, 1, 2))],
+    given: Annotated[int, Dependency(partial(added, 1, 2))],
     around: Annotated[int, Dependency(wrapped(returns_what_is_not_there))],
     alias: Alias,
-    unknown: Decimal = Dependency(base),
+    unknown: Decimal = Dependency(base),  # noqa: B008
     optional: Emitter | None = None,
 ) -> Any:
     return (

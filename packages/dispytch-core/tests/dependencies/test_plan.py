@@ -3,9 +3,10 @@
 from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel
+
 from dispytch.dependencies import Dependency, bind, compile_handler
 from dispytch.events import Event
-from pydantic import BaseModel
 
 
 class Emitter: ...

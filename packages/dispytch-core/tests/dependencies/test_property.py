@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
-from dispytch.dependencies import Dependency, bind, compile_handler
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dispytch.dependencies import Dependency, bind, compile_handler
 
 KINDS = ("sync", "async", "generator", "async generator", "thread", "thread generator")
 
@@ -142,11 +144,13 @@ def test_values_and_order(graph: list[Node], fails: bool) -> None:
             return result
 
         around.__signature__ = handler.__signature__  # type: ignore[attr-defined]
-        try:
-            return await bind(compile_handler(around), {})(None)  # type: ignore[arg-type]
-        except ValueError as raised:
-            assert raised is error
-            return expected
+        run = bind(compile_handler(around), {})
+        if not fails:
+            return await run(None)  # type: ignore[arg-type]
+        with pytest.raises(ValueError) as raised:  # noqa: PT011
+            await run(None)  # type: ignore[arg-type]
+        assert raised.value is error
+        return expected
 
     assert asyncio.run(run()) == expected
     assert log == reference.log

@@ -1,14 +1,15 @@
 """Wiring that cannot work is refused when the handler is compiled, with path and remedy."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel
+
 from dispytch.dependencies import Dependency, compile_handler
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, DependencyError, InvalidHandler
-from pydantic import BaseModel
 
 HERE = __name__
 
@@ -39,27 +40,36 @@ def needs_needs_x(y: Annotated[int, Dependency(needs_x)]) -> int:
 async def missing(svc: Annotated[int, Dependency(needs_needs_x)]) -> None: ...
 
 
-async def unannotated(x) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def unannotated(x) -> None: ...  # type: ignore[no-untyped-def]
 
 
 async def forward(x: "Nowhere", y: int = 1) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
-async def no_type(x: "1 +") -> None: ...  # type: ignore[syntax]  # noqa: F722
+async def no_type(x: Any) -> None: ...
 
 
-def one(b: "Annotated[int, Dependency(two)]") -> int:
+no_type.__annotations__["x"] = "1 +"
+
+
+def one(b: "Two") -> int:
     return b
 
 
-def two(a: "Annotated[int, Dependency(one, use_cache=False)]") -> int:
+def two(a: Annotated[int, Dependency(one, use_cache=False)]) -> int:
     return a
+
+
+Two = Annotated[int, Dependency(two)]
 
 
 async def cycle(a: Annotated[int, Dependency(one)]) -> None: ...
 
 
-async def itself(a: "Annotated[int, Dependency(itself)]") -> None: ...
+async def itself(a: "Itself") -> None: ...
+
+
+Itself = Annotated[int, Dependency(itself)]
 
 
 def twice() -> Iterator[int]:
@@ -67,13 +77,12 @@ def twice() -> Iterator[int]:
     yield 2
 
 
-async def async_twice() -> AsyncIterator[int]:
+async def async_twice() -> AsyncGenerator[int, int]:
     if time:
         value = 1
         yield value
         print()
-        done = yield value
-        print(done)
+        value = yield value
 
 
 async def yields_twice(a: Annotated[int, Dependency(twice)]) -> None: ...

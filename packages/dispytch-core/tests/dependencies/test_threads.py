@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import pytest
+
 from dispytch.dependencies import Dependency
 
 Resolve = Callable[..., Awaitable[Any]]

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from inspect import Parameter, signature
+from inspect import Parameter, currentframe, signature
 from types import FunctionType, NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -78,7 +78,7 @@ def _closure(function: FunctionType) -> dict[str, Any]:
 def _enclosing(function: FunctionType) -> dict[str, Any]:
     """The variables of the function that ``function`` is defined in, if it is running now."""
     outer, local, _ = function.__qualname__.rpartition(".<locals>.")
-    frame = sys._getframe() if local else None
+    frame = currentframe() if local else None
     while frame is not None:
         if frame.f_code.co_qualname == outer and frame.f_globals is function.__globals__:
             return dict(frame.f_locals)

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator
 from types import FunctionType
 
-_NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_WITH_BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
+_INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def second_yield(function: FunctionType) -> int | None:
@@ -49,11 +50,9 @@ def _yields(statement: ast.stmt) -> bool:
 
 def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
     """Every block of a function, at any depth, but not those of functions within."""
-    for _, value in ast.iter_fields(node):
-        if not isinstance(value, list):
-            continue
-        if value and isinstance(value[0], ast.stmt):
-            yield value
-        for member in value:
-            if isinstance(member, ast.AST) and not isinstance(member, _NESTED):
-                yield from _blocks(member)
+    for name in ("body", "orelse", "finalbody"):
+        block: list[ast.stmt] = getattr(node, name, [])
+        yield block
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _WITH_BLOCKS) and not isinstance(child, _INNER):
+            yield from _blocks(child)

@@ -11,6 +11,7 @@ from dispytch.kafka.leases import Leases
 CHUNK: Final = 500
 _IDLE_MS: Final = 250
 _BUSY_MS: Final = 5
+_SLOW_MS: Final = 100
 _NOWHERE: Final = partition_of("", 0)
 
 
@@ -18,7 +19,7 @@ class Pump:
     """The only caller of the driver's `getmany`, which must never be cancelled under way.
 
     It asks for the partitions whose buffer runs low, and looks again soon when some were left out
-    that may run low meanwhile. It asks often enough, if need be for nothing, to show the group
+    that may run low meanwhile: the sooner, the more is handed out. It asks often enough, if need be for nothing, to show the group
     that this member is alive, however long its handlers take.
 
     ``arrived`` is called when there is something new; ``lost`` takes a lease that has ended.
@@ -39,6 +40,7 @@ class Pump:
         self._arrived = arrived
         self._lost = lost
         self._hungry = asyncio.Event()
+        self._patience = _BUSY_MS
         self._stopped = False
 
     def look(self) -> None:
@@ -57,6 +59,7 @@ class Pump:
             KafkaError: the driver cannot go on, or has to tell of something that it repairs.
         """
         while not self._stopped:
+            self._patience = _BUSY_MS if self._hungry.is_set() else min(2 * self._patience, _SLOW_MS)
             self._hungry.clear()
             hungry = self._leases.hungry()
             if hungry or not len(self._leases):
@@ -66,7 +69,7 @@ class Pump:
 
     async def _fetch(self, hungry: list[TopicPartition]) -> None:
         """Fetch a chunk of each; the driver empties one partition before it takes the next."""
-        wait = _IDLE_MS if len(hungry) == self._leases.count_active() else _BUSY_MS
+        wait = _IDLE_MS if len(hungry) == self._leases.count_active() else self._patience
         while True:
             fetched = await self._client.getmany(*hungry, timeout_ms=wait, max_records=CHUNK)
             self._store(fetched)
