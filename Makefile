@@ -1,14 +1,15 @@
 # Nothing but calls: Hatch, in an environment of its own, does the work.
 HATCH := .hatch/bin/hatch
 BACKEND ?= memory://demo
+export PATH := $(CURDIR)/.hatch/bin:$(PATH)
 
 .PHONY: demo test
 
 demo: $(HATCH)
-	@$(HATCH) run demo '$(BACKEND)'
+	@hatch run demo '$(BACKEND)'
 
 test: $(HATCH)
-	@$(HATCH) run test
+	@hatch run test
 
 $(HATCH): scripts/bootstrap
 	@scripts/bootstrap .hatch

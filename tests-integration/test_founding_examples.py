@@ -3,8 +3,9 @@
 import asyncio
 from typing import Annotated
 
-from dispytch import Dependency, Event, EventBase, EventEmitter, EventListener, HandlerGroup
 from pydantic import BaseModel
+
+from dispytch import Dependency, Event, EventBase, EventEmitter, EventListener, HandlerGroup
 
 
 class User(BaseModel):

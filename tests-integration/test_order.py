@@ -5,6 +5,7 @@ import random
 from collections import defaultdict
 
 import pytest
+
 from dispytch import Event, EventBase, EventEmitter, EventListener, HandlerGroup
 
 EVENTS, KEYS, CONCURRENCY = 20_000, 500, 64

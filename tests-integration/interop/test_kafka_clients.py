@@ -12,8 +12,9 @@ from brokers.broker import Broker
 from cloudevents.core.bindings import kafka as sdk
 from cloudevents.core.v1.event import CloudEvent
 from confluent_kafka import Consumer, Producer
-from dispytch import Event, EventBase, EventEmitter, EventListener, HandlerGroup
 from pydantic import BaseModel
+
+from dispytch import Event, EventBase, EventEmitter, EventListener, HandlerGroup
 
 
 class Order(BaseModel):

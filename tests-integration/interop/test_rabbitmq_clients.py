@@ -11,9 +11,10 @@ from brokers.broker import Broker
 from cloudevents.core.bindings import amqp
 from cloudevents.core.bindings import rabbitmq as sdk
 from cloudevents.core.v1.event import CloudEvent
-from dispytch import Event, EventBase, EventEmitter, EventListener, HandlerGroup
 from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import BaseModel
+
+from dispytch import Event, EventBase, EventEmitter, EventListener, HandlerGroup
 
 EXCHANGE = "dispytch"
 

@@ -4,15 +4,14 @@ import asyncio
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
-from brokers.broker import BrokerUnavailable
-from brokers.local_kafka import LocalKafka
+from brokers.broker import Broker
 
 from dispytch.exceptions import (
     BrokerUnreachable,
@@ -29,17 +28,6 @@ from dispytch.transport import Consumer, OnRevoke, Subscription, Topology
 PATIENCE = 30.0
 
 
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[LocalKafka]:
-    try:
-        broker = LocalKafka()
-        broker.start()
-    except BrokerUnavailable as error:
-        pytest.skip(str(error))
-    yield broker
-    broker.stop()
-
-
 @pytest.fixture
 def topic() -> str:
     return f"orders-{uuid.uuid4().hex[:12]}"
@@ -51,16 +39,16 @@ def group() -> str:
 
 
 @pytest.fixture
-def backend(kafka: LocalKafka) -> KafkaBackend:
+def backend(kafka: Broker) -> KafkaBackend:
     return KafkaBackend(_address(kafka), partitions=4, session_timeout=6)
 
 
 @pytest.fixture
-def one_partition(kafka: LocalKafka) -> KafkaBackend:
+def one_partition(kafka: Broker) -> KafkaBackend:
     return KafkaBackend(_address(kafka), partitions=1, session_timeout=6)
 
 
-def _address(kafka: LocalKafka) -> str:
+def _address(kafka: Broker) -> str:
     return kafka.url.removeprefix("kafka://")
 
 
@@ -133,7 +121,7 @@ def _numbered(topic: str, count: int, *, keys: int | None = None) -> list[Messag
     ]
 
 
-async def _committed(kafka: LocalKafka, group: str, topic: str, partition: int = 0) -> int | None:
+async def _committed(kafka: Broker, group: str, topic: str, partition: int = 0) -> int | None:
     client = AIOKafkaConsumer(bootstrap_servers=_address(kafka), group_id=group)
     await client.start()
     try:
@@ -143,7 +131,7 @@ async def _committed(kafka: LocalKafka, group: str, topic: str, partition: int =
 
 
 @asynccontextmanager
-async def _admin(kafka: LocalKafka) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(kafka: Broker) -> AsyncIterator[AIOKafkaAdminClient]:
     client = AIOKafkaAdminClient(bootstrap_servers=_address(kafka))
     await client.start()
     try:
@@ -170,7 +158,7 @@ async def test_a_message_arrives_as_it_was_sent(
 
 
 async def test_a_foreign_tombstone_and_a_null_header_arrive_as_empty_bytes(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await one_partition.prepare(Topology(topics=(topic,)))
     async with AIOKafkaProducer(bootstrap_servers=_address(kafka)) as foreign:
@@ -182,7 +170,7 @@ async def test_a_foreign_tombstone_and_a_null_header_arrive_as_empty_bytes(
 
 
 async def test_keys_go_where_the_driver_itself_sends_them_and_stay_in_order(
-    kafka: LocalKafka, backend: KafkaBackend, topic: str, group: str
+    kafka: Broker, backend: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(backend, _numbered(topic, 1000, keys=20))
     async with AIOKafkaProducer(bootstrap_servers=_address(kafka)) as foreign:
@@ -209,7 +197,7 @@ async def test_messages_without_a_key_are_spread(
 
 
 async def test_a_restart_continues_after_the_prefix_that_was_settled(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(one_partition, _numbered(topic, 10))
     async with _receiving(one_partition, group, topic) as consumer:
@@ -223,7 +211,7 @@ async def test_a_restart_continues_after_the_prefix_that_was_settled(
 
 
 async def test_flush_returns_when_the_broker_has_the_commit(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(one_partition, _numbered(topic, 3))
     async with _receiving(one_partition, group, topic) as consumer:
@@ -233,7 +221,7 @@ async def test_flush_returns_when_the_broker_has_the_commit(
 
 
 async def test_acks_reach_the_broker_within_a_second_by_themselves(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(one_partition, _numbered(topic, 3))
     async with _receiving(one_partition, group, topic) as consumer:
@@ -259,7 +247,7 @@ async def test_the_window_is_never_exceeded(backend: KafkaBackend, topic: str, g
 
 
 async def test_more_partitions_than_window_still_all_flow(
-    kafka: LocalKafka, topic: str, group: str
+    kafka: Broker, topic: str, group: str
 ) -> None:
     backend = KafkaBackend(_address(kafka), partitions=8)
     await _send(backend, _numbered(topic, 80))
@@ -304,7 +292,7 @@ async def test_a_stream_that_stands_still_does_not_stop_the_others(
 
 
 async def test_given_back_deliveries_come_again_first_and_hold_the_commit(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(one_partition, _numbered(topic, 6))
     async with _receiving(one_partition, group, topic, max_in_flight=4) as consumer:
@@ -345,7 +333,7 @@ async def test_a_paused_stream_hands_nothing_out_until_it_is_resumed(
 
 
 async def test_stop_receiving_ends_a_receive_that_waits_and_settling_goes_on(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(one_partition, _numbered(topic, 2))
     async with _receiving(one_partition, group, topic) as consumer:
@@ -393,7 +381,7 @@ async def test_a_second_consumer_takes_over_without_loss_and_without_duplicates(
 
 
 async def test_a_settlement_after_the_lease_has_ended_is_void(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(one_partition, _numbered(topic, 5))
     async with _receiving(one_partition, group, topic) as first:
@@ -408,9 +396,9 @@ async def test_a_settlement_after_the_lease_has_ended_is_void(
 
 
 async def test_a_handler_may_run_longer_than_the_poll_interval(
-    kafka: LocalKafka, topic: str, group: str
+    kafka: Broker, topic: str, group: str
 ) -> None:
-    backend = KafkaBackend(_address(kafka), partitions=1, session_timeout=3, max_poll_interval=2)
+    backend = KafkaBackend(_address(kafka), partitions=1, session_timeout=6, max_poll_interval=2)
     await _send(backend, _numbered(topic, 3000))
     revoked: list[Lease] = []
 
@@ -430,7 +418,7 @@ async def test_a_handler_may_run_longer_than_the_poll_interval(
 
 
 async def test_gaps_in_the_offsets_hold_nothing_up(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await one_partition.prepare(Topology(topics=(topic,)))
     async with AIOKafkaProducer(
@@ -464,7 +452,7 @@ async def test_a_new_group_at_latest_misses_nothing_from_then_on(
 
 
 async def test_the_broker_is_killed_in_mid_flow(
-    kafka: LocalKafka, backend: KafkaBackend, topic: str, group: str
+    kafka: Broker, backend: KafkaBackend, topic: str, group: str
 ) -> None:
     seen: Counter[int] = Counter()
     order: dict[bytes | None, list[int]] = defaultdict(list)
@@ -505,7 +493,7 @@ async def test_the_broker_is_killed_in_mid_flow(
 
 
 async def test_a_consumer_ends_in_time_while_the_broker_is_down(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(one_partition, _numbered(topic, 5))
     try:
@@ -521,7 +509,7 @@ async def test_a_consumer_ends_in_time_while_the_broker_is_down(
         assert _numbers(await _receive(consumer, 5)) == [0, 1, 2, 3, 4]
 
 
-async def test_sending_to_a_dead_broker_fails_in_time(kafka: LocalKafka, topic: str) -> None:
+async def test_sending_to_a_dead_broker_fails_in_time(kafka: Broker, topic: str) -> None:
     backend = KafkaBackend(_address(kafka), partitions=1, send_timeout=2)
     async with backend.producer() as producer:
         await producer.send(_numbered(topic, 1))
@@ -566,7 +554,7 @@ async def test_ping_answers(backend: KafkaBackend) -> None:
 
 
 async def test_a_message_above_the_clients_limit_is_refused_and_the_others_are_durable(
-    kafka: LocalKafka, topic: str, group: str
+    kafka: Broker, topic: str, group: str
 ) -> None:
     backend = KafkaBackend(_address(kafka), partitions=1, max_message_bytes=10_000)
     async with backend.producer() as producer:
@@ -581,7 +569,7 @@ async def test_a_message_above_the_clients_limit_is_refused_and_the_others_are_d
 
 
 async def test_a_message_above_the_topics_limit_is_refused_and_the_others_are_durable(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     async with _admin(kafka) as admin:
         limit = {"max.message.bytes": "2000"}
@@ -620,7 +608,7 @@ async def test_a_partition_that_does_not_exist_is_a_clear_failure(
     assert isinstance(caught.value.failures[1], TransportError)
 
 
-async def test_missing_topics_when_only_checked(kafka: LocalKafka, topic: str, group: str) -> None:
+async def test_missing_topics_when_only_checked(kafka: Broker, topic: str, group: str) -> None:
     backend = KafkaBackend(_address(kafka), declare="check")
     with pytest.raises(TopologyError, match=topic):
         await backend.prepare(Topology(topics=(topic,)))
@@ -644,7 +632,7 @@ async def test_a_name_that_kafka_cannot_have_is_refused_before_anything_is_sent(
 
 
 async def test_prepare_makes_what_is_missing_and_changes_nothing_that_exists(
-    kafka: LocalKafka, topic: str
+    kafka: Broker, topic: str
 ) -> None:
     await KafkaBackend(_address(kafka), partitions=3).prepare(Topology(topics=(topic,)))
     await KafkaBackend(_address(kafka), partitions=5).prepare(Topology(topics=(topic,)))
@@ -653,14 +641,14 @@ async def test_prepare_makes_what_is_missing_and_changes_nothing_that_exists(
     assert len(found["partitions"]) == 3
 
 
-async def test_a_topic_that_the_broker_refuses_to_make(kafka: LocalKafka, topic: str) -> None:
+async def test_a_topic_that_the_broker_refuses_to_make(kafka: Broker, topic: str) -> None:
     backend = KafkaBackend(_address(kafka), replication_factor=7)
     with pytest.raises(TopologyError, match="replication"):
         await backend.prepare(Topology(topics=(topic,)))
 
 
 async def test_a_topic_that_is_deleted_while_sending_is_made_again(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     async with one_partition.producer() as producer:
         await producer.send(_numbered(topic, 3))
@@ -673,7 +661,7 @@ async def test_a_topic_that_is_deleted_while_sending_is_made_again(
 
 
 async def test_a_topic_that_is_deleted_and_made_again_is_received_from_its_start(
-    kafka: LocalKafka, one_partition: KafkaBackend, topic: str, group: str
+    kafka: Broker, one_partition: KafkaBackend, topic: str, group: str
 ) -> None:
     await _send(one_partition, _numbered(topic, 10))
     async with _receiving(one_partition, group, topic) as consumer:

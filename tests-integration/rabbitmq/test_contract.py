@@ -2,6 +2,7 @@
 
 import pytest
 from brokers.broker import Broker
+
 from dispytch.messages import Message
 from dispytch.rabbitmq import RabbitMQBackend
 from dispytch.testing.transport import TransportContract

@@ -13,6 +13,7 @@ import pika
 import pytest
 from brokers.broker import BrokerUnavailable
 from brokers.local_rabbitmq import LocalRabbitMQ
+
 from dispytch.exceptions import (
     BrokerUnreachable,
     MessageTooLarge,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+
 from dispytch import backends
 from dispytch.backends import backend_class, backend_from, installed, register
 from dispytch.exceptions import BackendNotFound, BackendUnusable, ConfigurationError

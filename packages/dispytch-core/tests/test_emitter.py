@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Self
 
 import pytest
+
 from dispytch.emitter import EventEmitter
 from dispytch.event_config import EventConfig
 from dispytch.events import EventBase

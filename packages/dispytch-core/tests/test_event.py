@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+
 from dispytch.envelope import Envelope
 from dispytch.events import Event
 from dispytch.exceptions import DecodeError

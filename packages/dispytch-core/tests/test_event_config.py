@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from dispytch.event_config import EventConfig
 from pydantic import Field, ValidationError
+
+from dispytch.event_config import EventConfig
 
 
 class BrokerConfig(EventConfig):

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 import pytest
-from dispytch.events import EventBase
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -20,6 +19,8 @@ from pydantic import (
     computed_field,
     model_validator,
 )
+
+from dispytch.events import EventBase
 
 T = TypeVar("T")
 

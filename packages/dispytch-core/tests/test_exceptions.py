@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+
 from dispytch import exceptions
 from dispytch.exceptions import (
     BrokerUnreachable,

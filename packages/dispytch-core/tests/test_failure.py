@@ -1,6 +1,7 @@
 """The failure policies there are."""
 
 import pytest
+
 from dispytch.exceptions import ConfigurationError
 from dispytch.failure import checked
 

@@ -135,9 +135,7 @@ async def test_bare_events_catch_alls_and_plain_functions_work(url: str, seen: S
     assert {"number": 7, "customer": "ada", "thread": True} in bodies
 
 
-async def test_a_handler_emits_through_the_emitter_that_it_asks_for(
-    url: str, seen: Seen
-) -> None:
+async def test_a_handler_emits_through_the_emitter_that_it_asks_for(url: str, seen: Seen) -> None:
     group = HandlerGroup()
 
     @group.handler(topic="orders", event="placed")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from dispytch.envelope import Envelope
 from dispytch.events import Event
 from dispytch.messages import Delivery, Lease

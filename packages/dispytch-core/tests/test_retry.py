@@ -4,10 +4,11 @@ from math import inf, nan
 from typing import Any
 
 import pytest
-from dispytch.exceptions import ConfigurationError
-from dispytch.retry import RetryPolicy
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dispytch.exceptions import ConfigurationError
+from dispytch.retry import RetryPolicy
 
 seconds = st.floats(0, 1e300) | st.integers(0, 10**12)
 policies = st.builds(

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+
 from dispytch.signals import stopping_on_signals
 
 BOTH = (signal.SIGTERM, signal.SIGINT)

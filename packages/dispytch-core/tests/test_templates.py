@@ -5,11 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from dispytch.exceptions import InvalidEvent
-from dispytch.templates import Template
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
+
+from dispytch.exceptions import InvalidEvent
+from dispytch.templates import Template
 
 names = st.sampled_from(["a", "b", "long_name", "größe"])
 literals = st.text("{}.a", max_size=4) | st.text(st.characters(exclude_categories=["Cs"]))

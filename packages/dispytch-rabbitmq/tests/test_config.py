@@ -3,10 +3,11 @@
 import re
 
 import pytest
+from pydantic import ValidationError
+
 from dispytch.exceptions import ConfigurationError
 from dispytch.rabbitmq import RabbitMQBackend
 from dispytch.rabbitmq.config import configure_from_url
-from pydantic import ValidationError
 
 
 def test_a_url_says_where_and_as_whom() -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 
+from pamqp import commands
+from pamqp.frame import marshal
+
 from dispytch.rabbitmq.amqp import frames
 from dispytch.rabbitmq.amqp.channel import Channel
 from dispytch.rabbitmq.amqp.errors import ConnectionLost
@@ -9,8 +12,6 @@ from dispytch.rabbitmq.amqp.frames import Delivered
 from dispytch.rabbitmq.amqp.properties import write_header
 from dispytch.rabbitmq.consumption import TELL_AFTER, Consumption
 from dispytch.rabbitmq.topology import group_queues
-from pamqp import commands
-from pamqp.frame import marshal
 
 
 class FakeWire:

@@ -1,13 +1,14 @@
 """Frames: cut out of the stream, and written by hand as the codec would."""
 
 import pytest
-from dispytch.rabbitmq.amqp import frames
-from dispytch.rabbitmq.amqp.errors import Unmarshallable
-from dispytch.rabbitmq.amqp.frames import Delivered, FrameReader, Returned, Settled
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import body, commands, header
 from pamqp.frame import marshal
+
+from dispytch.rabbitmq.amqp import frames
+from dispytch.rabbitmq.amqp.errors import Unmarshallable
+from dispytch.rabbitmq.amqp.frames import Delivered, FrameReader, Returned, Settled
 
 
 @given(st.lists(st.binary(max_size=50), max_size=8), st.data())

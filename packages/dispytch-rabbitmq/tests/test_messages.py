@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp import commands, header
+from pydantic import ValidationError
+
 from dispytch.messages import Lease, Message
 from dispytch.rabbitmq import RabbitMQEventConfig
 from dispytch.rabbitmq.amqp.frames import Delivered
 from dispytch.rabbitmq.amqp.properties import read_properties
 from dispytch.rabbitmq.messages import RabbitMQDelivery, content_header, delivery
-from hypothesis import given
-from hypothesis import strategies as st
-from pamqp import commands, header
-from pydantic import ValidationError
 
 names = st.text(max_size=20).filter(lambda name: name not in ("content-type", "dispytch-key"))
 

@@ -1,9 +1,10 @@
 """Messages on their way out, and the broker's confirms."""
 
-from dispytch.rabbitmq.amqp.frames import Returned, Settled
-from dispytch.rabbitmq.outgoing import Batch, Outgoing, Unconfirmed
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dispytch.rabbitmq.amqp.frames import Returned, Settled
+from dispytch.rabbitmq.outgoing import Batch, Outgoing, Unconfirmed
 
 
 def outgoing(batch: Batch, index: int, body: bytes = b"", header: bytes = b"") -> Outgoing:

@@ -1,9 +1,10 @@
 """Which delivery tags are told to the broker, against a model of the broker."""
 
-from dispytch.rabbitmq.settlements import Settlements, Told
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from dispytch.rabbitmq.settlements import Settlements, Told
 
 
 class BrokerModel(RuleBasedStateMachine):

@@ -1,10 +1,11 @@
 """Names and arguments of what stands at the broker."""
 
 import pytest
-from dispytch.exceptions import TopologyError
-from dispytch.rabbitmq.topology import check_topics, group_queues, queue_arguments, routing_key
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+from dispytch.exceptions import TopologyError
+from dispytch.rabbitmq.topology import check_topics, group_queues, queue_arguments, routing_key
 
 words = st.text("abz09-_", min_size=1, max_size=8)
 topics = st.lists(words, min_size=1, max_size=4).flatmap(

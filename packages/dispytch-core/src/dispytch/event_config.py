@@ -1,7 +1,7 @@
 """What an event class tells one backend about its messages."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,8 +20,8 @@ class EventConfig(BaseModel):
 
     def templates(self) -> Iterator[str]:
         """The texts in it that hold a template; core checks them against the event class."""
-        for value in dict(self).values():
-            texts = value.values() if isinstance(value, dict) else (value,)
+        for _, value in self:
+            texts = cast(Any, value).values() if isinstance(value, dict) else (value,)
             yield from (text for text in texts if _is_template(text))
 
     def rendered(self, fill: Fill) -> Self:
@@ -35,5 +35,5 @@ def _is_template(value: Any) -> bool:
 
 def _rendered(value: Any, fill: Fill) -> Any:
     if isinstance(value, dict):
-        return {name: _rendered(entry, fill) for name, entry in value.items()}
+        return {name: _rendered(entry, fill) for name, entry in cast(Any, value).items()}
     return fill(value) if _is_template(value) else value

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import Final, cast
 
 from dispytch.exceptions import ConfigurationError
 
@@ -90,5 +90,5 @@ def _require(met: bool, text: str, value: object) -> None:
 
 
 def _are_errors(given: object) -> bool:
-    classes = given if isinstance(given, tuple) else (given,)
+    classes = cast("tuple[object, ...]", given) if isinstance(given, tuple) else (given,)
     return all(isinstance(one, type) and issubclass(one, Exception) for one in classes)

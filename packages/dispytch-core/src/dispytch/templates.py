@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from enum import Enum
 from string import Formatter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import BaseModel
 
@@ -105,7 +105,7 @@ def _follow(value: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         if value is None:
             return None
-        value = value[name] if isinstance(value, dict) else getattr(value, name)
+        value = cast(Any, value)[name] if isinstance(value, dict) else getattr(value, name)
     return value
 
 

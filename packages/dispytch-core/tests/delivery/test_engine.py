@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 import pytest
+
 from dispytch.delivery import Engine
 from dispytch.delivery.attempt import Attempt
 from dispytch.delivery.engine import Handle

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
+
 from dispytch.delivery import Handling, Outcomes
 from dispytch.delivery.attempt import Attempt
 from dispytch.events import Event
@@ -16,7 +18,6 @@ from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Route, Router
 from dispytch.serialization import CloudEvents, Codecs
-from pydantic import BaseModel, TypeAdapter
 
 THRICE = RetryPolicy(attempts=3, delay=10.0, factor=1.0, jitter=False)
 

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 
-from dispytch.delivery.lanes import Lane, Lanes
-from dispytch.messages import Delivery, Lease
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.messages import Delivery, Lease
 
 KEYS = st.sampled_from([b"a", b"b", b"c", None])
 LEASES = [Lease("orders", "orders[0]"), Lease("orders", "orders[1]")]

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial, wraps
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, Protocol
 
 import pytest
 from pydantic import BaseModel
@@ -105,7 +105,7 @@ def positional_only(a: Base, /, b: int = 2) -> int:
     return a + b
 
 
-def after_a_default(b: int = 1, /, c: int = 1, a: int = Dependency(base)) -> int:
+def after_a_default(b: int = 1, a: int = Dependency(base), /, c: int = 1) -> int:
     return a + b + c
 
 
@@ -169,9 +169,12 @@ async def test_a_dependency_in_a_thread(form: Callable[..., Any], resolve: Resol
 
 
 async def test_thread_is_where_it_runs(resolve: Resolve) -> None:
+    def thread() -> int:
+        return threading.get_ident()
+
     async def handler(
-        there: Annotated[int, Dependency(lambda: threading.get_ident(), thread=True)],
-        here: Annotated[int, Dependency(lambda: threading.get_ident())],
+        there: Annotated[int, Dependency(thread, thread=True)],
+        here: Annotated[int, Dependency(thread)],
     ) -> tuple[int, int]:
         return there, here
 
@@ -200,12 +203,19 @@ async def test_classes_are_made_with_what_their_init_asks_for(resolve: Resolve) 
     class Settings(BaseModel):
         tags: list[str] = []
 
+    class Repository(Protocol): ...
+
+    # Until it is first made, its signature is (*args, **kwargs).
+    class Stored(Repository): ...
+
     async def handler(
         data: Annotated[Data, Dependency(Data)],
         inherits: Annotated[Inherits, Dependency(Inherits)],
         new: Annotated[New, Dependency(New)],
         settings: Annotated[Settings, Dependency(Settings)],
+        stored: Annotated[Repository, Dependency(Stored)],
     ) -> Any:
+        assert isinstance(stored, Stored)
         return data, inherits.b, new.b, settings
 
     assert await resolve(handler) == (Data(40), 40, 40, Settings())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BaseModel
 from typing_extensions import TypeAliasType
@@ -51,6 +51,11 @@ class Service:
 class Inherits(Service): ...
 
 
+class Pair(NamedTuple):
+    a: Base
+    b: int = 2
+
+
 @dataclass
 class Data:
     a: Base
@@ -89,13 +94,14 @@ async def everything(
     given: Annotated[int, Dependency(partial(added, 1, 2))],
     around: Annotated[int, Dependency(wrapped(returns_what_is_not_there))],
     alias: Alias,
+    pair: Annotated[Pair, Dependency(Pair)],
     unknown: Decimal = Dependency(base),  # noqa: B008
     optional: Emitter | None = None,
 ) -> Any:
     return (
         b,
         data,
-        inherits.a,
+        (inherits.a, pair),
         (method, called, yielded, given, around, alias, unknown),
         emitter is optional,
     )
@@ -104,7 +110,7 @@ async def everything(
 async def test_annotations_at_module_level(resolve: Resolve) -> None:
     emitter = Emitter()
     result = await resolve(wrapped(partial(everything, 1)), {Emitter: emitter})
-    assert result == (1, Data(40, emitter), 40, (41, 42, 40, 3, 40, 40, 40), True)
+    assert result == (1, Data(40, emitter), (40, (40, 2)), (41, 42, 40, 3, 40, 40, 40), True)
     assert compile_handler(partial(everything, 1), provided=(Emitter,)).body is User
 
 
@@ -114,8 +120,15 @@ async def test_names_of_a_function_that_still_runs() -> None:
     def get_local(event: Event[Local]) -> Local:
         return event.body
 
-    async def handler(event: Event[Local], local: Annotated[Local, Dependency(get_local)]) -> None:
-        pass
+    class New:
+        def __new__(cls, event: Event[Local]) -> New:
+            return super().__new__(cls)
+
+    async def handler(
+        event: Event[Local],
+        local: Annotated[Local, Dependency(get_local)],
+        new: Annotated[New, Dependency(New)],
+    ) -> None: ...
 
     assert compile_handler(handler).body is Local
 

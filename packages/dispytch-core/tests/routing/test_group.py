@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Next
@@ -204,12 +205,12 @@ def test_invalid_handlers_are_wrong_wiring() -> None:
 
 
 def test_every_callable_has_a_name() -> None:
-    class Callable_:
+    class Notifier:
         async def __call__(self, event: Event[Any]) -> None: ...
 
         async def method(self, event: Event[Any]) -> None: ...
 
-    here = f"{__name__}.test_every_callable_has_a_name.<locals>.Callable_"
-    assert handler_name(Callable_()) == here
-    assert handler_name(Callable_().method) == f"{here}.method"
+    here = f"{__name__}.test_every_callable_has_a_name.<locals>.Notifier"
+    assert handler_name(Notifier()) == here
+    assert handler_name(Notifier().method) == f"{here}.method"
     assert handler_name(partial(partial(handle), 1)) == f"{__name__}.handle"

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
 from dispytch.events import Event
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Route, Router
 from dispytch.serialization import Codecs
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 topics = st.sampled_from(["orders", "users", "order", "orders.eu", ""])
 types = st.none() | st.sampled_from(["placed", "paid", "place", ""])

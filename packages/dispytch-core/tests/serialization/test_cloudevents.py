@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
 from dispytch.envelope import Envelope
 from dispytch.events import Event
 from dispytch.exceptions import DecodeError
 from dispytch.messages import Delivery, Lease
 from dispytch.serialization import CloudEvents, JsonCodec
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 BINARY = {
     "ce_specversion": b"1.0",

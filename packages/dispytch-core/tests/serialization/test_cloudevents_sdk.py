@@ -7,13 +7,14 @@ import pytest
 from cloudevents.core.bindings import amqp, kafka
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
 from dispytch.envelope import Envelope
 from dispytch.events import Event, EventBase
 from dispytch.messages import Delivery, Headers, Lease
 from dispytch.serialization import CloudEvents, EventWriter, JsonCodec
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 AMQP_PREFIXES = ("cloudEvents_", "cloudEvents:")
 FORMAT = JSONFormat()

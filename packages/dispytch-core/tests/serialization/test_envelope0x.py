@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
 from dispytch.envelope import Envelope
 from dispytch.events import Event
 from dispytch.exceptions import DecodeError, EncodeError
 from dispytch.messages import Delivery, Headers, Lease
 from dispytch.serialization import CloudEvents, Envelope0x, JsonCodec
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 ANY: TypeAdapter[Any] = TypeAdapter(Any)
 GOOD = {"id": "1", "type": "placed", "body": {"a": 1}, "timestamp": 1577836800.5}

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from dispytch.exceptions import BodyInvalid, DecodeError, EncodeError
-from dispytch.serialization import Codec, Codecs, JsonCodec
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, Json, TypeAdapter, field_validator
 from typing_extensions import TypedDict
+
+from dispytch.exceptions import BodyInvalid, DecodeError, EncodeError
+from dispytch.serialization import Codec, Codecs, JsonCodec
 
 CODEC = JsonCodec()
 ANY: TypeAdapter[Any] = TypeAdapter(Any)

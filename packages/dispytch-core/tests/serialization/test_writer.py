@@ -4,12 +4,13 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
 from dispytch.event_config import EventConfig
 from dispytch.events import EventBase
 from dispytch.exceptions import ConfigurationError, EncodeError, InvalidEvent
 from dispytch.messages import Message
 from dispytch.serialization import CloudEvents, EventWriter, JsonCodec
-from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 

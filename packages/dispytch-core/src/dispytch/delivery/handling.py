@@ -46,7 +46,7 @@ class Handling:
     ) -> None:
         self._read = read
         self._router = router
-        self._unreadable = unreadable
+        self._unreadable: FailurePolicy = unreadable
         self._outcomes = outcomes
         self._clock = clock
         self._unhandled: set[tuple[str, str | None]] = set()
@@ -156,8 +156,9 @@ async def _run_caught(route: Route, event: Event[Any]) -> Exception | None:
 
 
 async def _run_within(seconds: float, route: Route, event: Event[Any]) -> None:
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as limit:
+        async with limit:
             await route.run(event)
     except TimeoutError as error:
         if not limit.expired():

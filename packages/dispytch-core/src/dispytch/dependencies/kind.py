@@ -43,8 +43,6 @@ def kind_of(func: Callable[..., Any]) -> Kind:
     """
     made = func
     for layer in layers_of(func):
-        if inspect.isclass(layer):
-            break
         if inspect.isasyncgenfunction(layer):
             return Kind(made, is_async=True, is_generator=True)
         if inspect.isgeneratorfunction(layer):

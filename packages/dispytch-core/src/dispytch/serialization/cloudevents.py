@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pydantic_core
 
@@ -169,12 +169,12 @@ def _is_json(content_type: str) -> bool:
 
 def _json_object(value: bytes) -> dict[str, Any]:
     try:
-        event = pydantic_core.from_json(value)
+        event: Any = pydantic_core.from_json(value)
     except ValueError as error:
         raise DecodeError(f"a structured CloudEvent is not JSON: {error}") from error
     if not isinstance(event, dict):
         raise DecodeError("a structured CloudEvent is not a JSON object")
-    return event
+    return cast("dict[str, Any]", event)
 
 
 def _check_version(version: str) -> None:

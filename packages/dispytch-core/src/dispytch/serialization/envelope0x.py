@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pydantic_core
 
@@ -48,10 +48,11 @@ class Envelope0x(WireFormat):
 
 def _parsed(value: bytes) -> dict[str, Any] | None:
     try:
-        event = pydantic_core.from_json(value)
+        event: Any = pydantic_core.from_json(value)
     except ValueError:
         return None
-    return event if isinstance(event, dict) and event.keys() == _FIELDS else None
+    is_envelope = isinstance(event, dict) and cast(Any, event).keys() == _FIELDS
+    return cast("dict[str, Any]", event) if is_envelope else None
 
 
 def _envelope(event: dict[str, Any]) -> Envelope:

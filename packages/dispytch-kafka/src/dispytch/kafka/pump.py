@@ -19,8 +19,8 @@ class Pump:
     """The only caller of the driver's `getmany`, which must never be cancelled under way.
 
     It asks for the partitions whose buffer runs low, and looks again soon when some were left out
-    that may run low meanwhile: the sooner, the more is handed out. It asks often enough, if need be for nothing, to show the group
-    that this member is alive, however long its handlers take.
+    that may run low meanwhile: the sooner, the more is handed out. It asks often enough, if need
+    be for nothing, to show the group that this member is alive, however long its handlers take.
 
     ``arrived`` is called when there is something new; ``lost`` takes a lease that has ended.
     """
@@ -59,7 +59,8 @@ class Pump:
             KafkaError: the driver cannot go on, or has to tell of something that it repairs.
         """
         while not self._stopped:
-            self._patience = _BUSY_MS if self._hungry.is_set() else min(2 * self._patience, _SLOW_MS)
+            busy = self._hungry.is_set()
+            self._patience = _BUSY_MS if busy else min(2 * self._patience, _SLOW_MS)
             self._hungry.clear()
             hungry = self._leases.hungry()
             if hungry or not len(self._leases):

@@ -4,9 +4,6 @@ import ssl
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from dispytch.exceptions import ConfigurationError, TopologyError
-from dispytch.rabbitmq.topology import QueueType, check_name
-from dispytch.transport import Declare
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -16,6 +13,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+
+from dispytch.exceptions import ConfigurationError, TopologyError
+from dispytch.rabbitmq.topology import QueueType, check_name
+from dispytch.transport import Declare
 
 PLAIN_SCHEMES = ("amqp", "rabbitmq")
 TLS_SCHEMES = ("amqps", "rabbitmqs")

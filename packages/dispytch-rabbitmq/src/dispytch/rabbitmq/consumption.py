@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pamqp import commands
+
 from dispytch.messages import Delivery, Lease
 from dispytch.rabbitmq.amqp import frames
 from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
@@ -15,7 +17,6 @@ from dispytch.rabbitmq.amqp.methods import write_method
 from dispytch.rabbitmq.messages import delivery
 from dispytch.rabbitmq.settlements import Settlements
 from dispytch.rabbitmq.topology import GroupQueue
-from pamqp import commands
 
 CONSUMER_TAG = "dispytch"
 TELL_AFTER = 0.005

@@ -1,5 +1,7 @@
 """Making or checking what must stand at the broker, as the `Declare` mode says."""
 
+from pamqp import commands
+
 from dispytch.exceptions import TopologyError
 from dispytch.rabbitmq.amqp.channel import Channel
 from dispytch.rabbitmq.amqp.errors import (
@@ -11,7 +13,6 @@ from dispytch.rabbitmq.amqp.errors import (
 )
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.topology import GroupQueue
-from pamqp import commands
 
 
 async def declare_exchange(channel: Channel, config: RabbitMQConfig) -> None:

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
 from dispytch.event_config import EventConfig
 from dispytch.rabbitmq.amqp.fields import HeaderValue
-from pydantic import AfterValidator, Field
 
 
 def _after_1970(moment: datetime) -> datetime:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
+from pamqp import commands
+
 from dispytch.exceptions import MessageTooLarge, TransportError, Unroutable
 from dispytch.rabbitmq.amqp import frames
 from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
 from dispytch.rabbitmq.amqp.errors import AmqpError
 from dispytch.rabbitmq.amqp.frames import Returned, Settled
 from dispytch.rabbitmq.outgoing import Outgoing, Unconfirmed
-from pamqp import commands
 
 WINDOW_MESSAGES = 2000
 WINDOW_BYTES = 4 * 2**20

@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from pamqp import commands
+
 from dispytch.rabbitmq.amqp import frames
 from dispytch.rabbitmq.amqp.errors import AmqpError, ChannelClosed, ClosedByUs
 from dispytch.rabbitmq.amqp.frames import Delivered, Returned, Settled
 from dispytch.rabbitmq.amqp.methods import Method, read_method, write_method
-from pamqp import commands
 
 Answer = TypeVar("Answer", bound=Method)
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
+from pamqp import commands
+
 from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
 from dispytch.rabbitmq.amqp.errors import AmqpError, ClosedByUs, ConnectionClosed, ConnectionLost
 from dispytch.rabbitmq.amqp.frames import HEARTBEAT_FRAME, METHOD, PROTOCOL_HEADER, FrameReader
 from dispytch.rabbitmq.amqp.methods import Method, read_method, write_method
-from pamqp import commands
 
 Answer = TypeVar("Answer", bound=Method)
 

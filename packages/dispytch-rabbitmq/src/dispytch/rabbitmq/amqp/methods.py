@@ -1,9 +1,10 @@
 """Methods of AMQP 0-9-1, by the codec of pamqp: all but the few that `frames` writes by hand."""
 
-from dispytch.rabbitmq.amqp.errors import Unmarshallable
 from pamqp.base import Frame as Method
 from pamqp.commands import INDEX_MAPPING
 from pamqp.frame import marshal
+
+from dispytch.rabbitmq.amqp.errors import Unmarshallable
 
 __all__ = ["Method", "read_method", "write_method"]
 
