@@ -31,7 +31,7 @@ def emitting(emitter: Emitter) -> Emitter:
 
 
 def test_nothing_asked_for() -> None:
-    async def handler(a: Annotated[list[int], ["unhashable"]] | None = None) -> None: ...
+    async def handler(a: Annotated[int, ["unhashable"]] = 1) -> None: ...
 
     plan = compile_handler(handler, provided={Emitter})
     assert (plan.body, plan.takes_event, plan.provided) == (Any, False, frozenset())

@@ -1,5 +1,6 @@
 """What a callable asks for: its parameters, with annotations that are real types."""
 
+import builtins
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from inspect import Parameter, currentframe, signature
@@ -62,7 +63,8 @@ def _names(target: Any) -> dict[str, Any]:
     names = dict(vars(module)) if module is not None else {}
     if function is not None:
         names |= function.__globals__ | _enclosing(function) | _closure(function)
-    return names
+    # The functions of a named tuple have none of their own.
+    return names | {"__builtins__": builtins}
 
 
 def _closure(function: FunctionType) -> dict[str, Any]:
