@@ -107,7 +107,7 @@ async def opaque(*args: Any, **kwargs: Any) -> None: ...
 async def of_opaque(a: Annotated[int, Dependency(lambda *args, **kwargs: 1)]) -> None: ...
 
 
-async def of_builtin(now: Annotated[float, Dependency(time.time)]) -> None: ...
+async def of_builtin(now: Annotated[float, Dependency(max)]) -> None: ...
 
 
 async def coroutine() -> int:
@@ -168,7 +168,7 @@ REFUSALS: list[tuple[Callable[..., Any], type[ConfigurationError], str, str]] = 
     (bare_and_typed, InvalidHandler, "parameter `event` for plain Event", "same type"),
     (opaque, InvalidHandler, ": it takes only *args and **kwargs", "functools.wraps"),
     (of_opaque, DependencyError, "dependency `<lambda>`: it takes only", "functools.wraps"),
-    (of_builtin, DependencyError, "dependency `time`: its parameters cannot be read", "your own"),
+    (of_builtin, DependencyError, "dependency `max`: its parameters cannot be read", "your own"),
     (async_in_thread, DependencyError, "dependency `coroutine` is async; thread=True", "block"),
     (generating, InvalidHandler, " is a generator", "must not yield"),
     (User, InvalidHandler, " is a class", "register a function or a bound method"),
