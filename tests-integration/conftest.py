@@ -12,6 +12,9 @@ from brokers.local_rabbitmq import LocalRabbitMQ
 
 pytest.register_assert_rewrite("dispytch.testing")
 
+# An outside project with tests of its own, which run where it is installed.
+collect_ignore = ["packaging/acme-broker"]
+
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:

@@ -1,82 +1,144 @@
 """When settlements are told to the broker, seen from the channel."""
 
 import asyncio
+from typing import Any, cast
 
-from pamqp import commands
-from pamqp.frame import marshal
+import pytest
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
-from dispytch.rabbitmq.amqp import frames
-from dispytch.rabbitmq.amqp.channel import Channel
-from dispytch.rabbitmq.amqp.errors import ConnectionLost
-from dispytch.rabbitmq.amqp.frames import Delivered
-from dispytch.rabbitmq.amqp.properties import write_header
 from dispytch.rabbitmq.consumption import TELL_AFTER, Consumption
+from dispytch.rabbitmq.driver import Channel
+from dispytch.rabbitmq.failures import AmqpError, ConnectionLost
 from dispytch.rabbitmq.topology import group_queues
 
+Told = tuple[str, int] | tuple[str, int, bool]
 
-class FakeWire:
-    """A connection that answers each call at once and keeps what else is written."""
 
-    frame_max = 4096
-    paused = False
+class FakeChannel:
+    """A channel that answers each call at once and notes what is settled on it."""
 
     def __init__(self) -> None:
-        self.channel: Channel
-        self.answers = [commands.Basic.QosOk(), commands.Basic.ConsumeOk("dispytch")]
-        self.told: list[bytes] = []
+        self.closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_consumer_cancel_callbacks: set[Any] = set()
+        self.told: list[Told] = []
+        self.deliver: Any = None
 
-    def write(self, data: bytes) -> None:
-        if self.answers:
-            payload = marshal(self.answers.pop(0), 1)[7:-1]
-            self.channel.receive(frames.METHOD, payload)
-        else:
-            self.told.append(data)
-
-    def release(self, number: int) -> None:
+    async def basic_qos(self, *, prefetch_count: int) -> None:
         pass
 
+    async def basic_consume(self, queue: str, callback: Any, *, consumer_tag: str) -> None:
+        self.deliver = callback
 
-async def consuming(prefetch: int, deliveries: int) -> tuple[Consumption, FakeWire]:
+    async def basic_cancel(self, consumer_tag: str, *, nowait: bool) -> None:
+        self.told.append(("cancel", 0))
+
+    async def basic_ack(self, tag: int, multiple: bool = False, wait: bool = True) -> None:
+        self.told.append(("ack", tag, multiple))
+
+    async def basic_nack(self, tag: int, wait: bool = True) -> None:
+        self.told.append(("nack", tag))
+
+
+async def consuming(prefetch: int, deliveries: int) -> tuple[Consumption, FakeChannel]:
     (queue,) = group_queues(("t",), "g", "quorum", None)
-    wire, consumption = FakeWire(), Consumption(queue, prefetch, lambda: None)
-    wire.channel = Channel(1, wire, consumption)
-    await consumption.start(wire.channel)
+    channel, consumption = FakeChannel(), Consumption(queue, prefetch, lambda: None)
+    await consumption.start(cast(Channel, channel))
     for tag in range(1, deliveries + 1):
-        consumption.delivered(Delivered(tag, False, "x", "t"), write_header(0, {}, short={}), b"")
-    return consumption, wire
+        frame = Basic.Deliver("dispytch", tag, False, "x", "t")
+        await channel.deliver(DeliveredMessage(frame, ContentHeader(), b"", cast(Any, channel)))
+    return consumption, channel
+
+
+async def a_turn() -> None:
+    """Let the teller do what is due."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(autouse=True)
+async def _no_task_is_left() -> Any:
+    yield
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
 
 
 async def test_a_run_is_told_as_one_with_a_quarter_of_the_window() -> None:
-    consumption, wire = await consuming(prefetch=8, deliveries=8)
+    consumption, channel = await consuming(prefetch=8, deliveries=8)
     consumption.ack(1)
-    assert wire.told == []
+    await a_turn()
+    assert channel.told == []
     consumption.ack(2)
-    assert wire.told == [frames.ack(1, 2, multiple=True)]
+    await a_turn()
+    assert channel.told == [("ack", 2, True)]
 
 
 async def test_behind_an_open_one_a_quarter_of_the_window_is_told_singly() -> None:
-    consumption, wire = await consuming(prefetch=8, deliveries=8)
+    consumption, channel = await consuming(prefetch=8, deliveries=8)
     consumption.ack(2)
     consumption.ack(3)
-    assert wire.told == [frames.ack(1, 2, multiple=False) + frames.ack(1, 3, multiple=False)]
+    await a_turn()
+    assert channel.told == [("ack", 2, False), ("ack", 3, False)]
 
 
 async def test_a_lone_settlement_is_told_soon() -> None:
-    consumption, wire = await consuming(prefetch=100, deliveries=3)
+    consumption, channel = await consuming(prefetch=100, deliveries=3)
     consumption.ack(2)
     consumption.nack(3)
-    assert wire.told == []
+    await a_turn()
+    assert channel.told == []
     await asyncio.sleep(10 * TELL_AFTER)
-    assert wire.told == [frames.nack(1, 3) + frames.ack(1, 2, multiple=False)]
+    assert channel.told == [("nack", 3), ("ack", 2, False)]
+
+
+async def test_what_a_run_leaves_behind_is_told_soon() -> None:
+    consumption, channel = await consuming(prefetch=16, deliveries=16)
+    for tag in (1, 2, 3, 5):
+        consumption.ack(tag)
+    await a_turn()
+    assert channel.told == [("ack", 3, True)]
+    await asyncio.sleep(10 * TELL_AFTER)
+    assert channel.told == [("ack", 3, True), ("ack", 5, False)]
+
+
+async def test_flush_tells_everything_and_close_ends_the_lease() -> None:
+    consumption, channel = await consuming(prefetch=100, deliveries=3)
+    consumption.ack(1)
+    await consumption.flush()
+    assert channel.told == [("ack", 1, True)]
+    assert not consumption.lease.ended
+
+
+async def test_a_stopped_consumption_cancels_and_takes_nothing_more() -> None:
+    consumption, channel = await consuming(prefetch=100, deliveries=3)
+    consumption.stop()
+    await a_turn()
+    assert channel.told == [("cancel", 0)]
+    frame = Basic.Deliver("dispytch", 4, False, "x", "t")
+    await channel.deliver(DeliveredMessage(frame, ContentHeader(), b"", cast(Any, channel)))
+    assert not consumption.ready
+    consumption.ack(1)
+    await consumption.flush()
+    assert channel.told == [("cancel", 0), ("ack", 1, True)]
 
 
 async def test_with_the_channel_the_lease_ends_at_once_and_settling_is_void() -> None:
-    consumption, wire = await consuming(prefetch=4, deliveries=4)
-    wire.channel.end(ConnectionLost("gone"))
+    consumption, channel = await consuming(prefetch=4, deliveries=4)
+    channel.closing.set_exception(ConnectionLost("gone"))
+    await a_turn()
     assert consumption.lease.ended
     assert not consumption.ready
     consumption.ack(1)
     consumption.nack(2)
     await consumption.flush()
-    assert wire.told == []
+    assert channel.told == []
     assert isinstance(await consumption.over, ConnectionLost)
+
+
+async def test_a_consumer_that_the_broker_cancels_is_over() -> None:
+    consumption, channel = await consuming(prefetch=4, deliveries=4)
+    for tell in channel.on_consumer_cancel_callbacks:
+        tell(Basic.Cancel("dispytch"))
+    assert consumption.lease.ended
+    assert isinstance(await consumption.over, AmqpError)

@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from typing import Self, TypedDict, Unpack
 
 from dispytch.exceptions import BrokerUnreachable
-from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
-from dispytch.rabbitmq.amqp.errors import AmqpError
 from dispytch.rabbitmq.config import RabbitMQConfig, configure, configure_from_url
 from dispytch.rabbitmq.consumer import RabbitMQConsumer
 from dispytch.rabbitmq.declaring import declare_exchange, declare_queue
+from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
+from dispytch.rabbitmq.failures import AmqpError
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.producer import RabbitMQProducer
 from dispytch.rabbitmq.topology import GroupQueue, QueueType, check_topics, group_queues
@@ -64,7 +64,7 @@ class RabbitMQBackend(Backend):
         durable=True,
         history=False,
         shared_order=False,
-        attribute_prefixes=("cloudEvents_", "cloudEvents:"),
+        attribute_prefixes=("cloudEvents_", "cloudEvents:", "ce-"),
     )
 
     def __init__(self, **options: Unpack[RabbitMQOptions]) -> None:
@@ -115,7 +115,7 @@ class RabbitMQBackend(Backend):
 
         try:
             await link.open()
-            await link.channel(ChannelEvents(), declare)
+            await link.channel(declare)
         except AmqpError as error:
             raise BrokerUnreachable(
                 f"RabbitMQ at {self.config.address} let go while queues were declared: {error}"

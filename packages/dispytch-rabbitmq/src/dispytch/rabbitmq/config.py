@@ -45,7 +45,8 @@ class RabbitMQConfig(BaseModel):
     delivery_limit: how often a quorum queue hands one message out before it drops it; None: no
         limit.
     declare: make what is missing (``auto``), only ``check``, or do not look (``never``).
-    heartbeat: seconds between signs of life, 0 for none; a broker silent for twice as long is lost.
+    heartbeat: seconds between signs of life, 0 for none; a broker silent for three times as long
+        is lost.
     connect_timeout: seconds until the broker is called unreachable.
     send_timeout: seconds in which a message must be confirmed, over a restart of the broker too.
     connection_name: shown in the broker's list of connections.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
 from dispytch.messages import Delivery, Lease
-from dispytch.rabbitmq.amqp.errors import AmqpError
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.consumption import Consumption, QueueLease
+from dispytch.rabbitmq.failures import AmqpError
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.stream import QueueStream
 from dispytch.rabbitmq.topology import group_queues

@@ -6,16 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pamqp import commands
-
 from dispytch.messages import Delivery, Lease
-from dispytch.rabbitmq.amqp import frames
-from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
-from dispytch.rabbitmq.amqp.errors import AmqpError
-from dispytch.rabbitmq.amqp.frames import Delivered
-from dispytch.rabbitmq.amqp.methods import write_method
+from dispytch.rabbitmq.driver import Channel, Delivered, when_ended
+from dispytch.rabbitmq.failures import AmqpError, translated_failures
 from dispytch.rabbitmq.messages import delivery
-from dispytch.rabbitmq.settlements import Settlements
+from dispytch.rabbitmq.settlements import Settlements, Told
 from dispytch.rabbitmq.topology import GroupQueue
 
 CONSUMER_TAG = "dispytch"
@@ -34,7 +29,7 @@ class QueueLease(Lease):
     consumption: "Consumption | None" = None
 
 
-class Consumption(ChannelEvents):
+class Consumption:
     """One queue being consumed on one channel, until either ends; `over` tells why.
 
     The broker hands out at most `prefetch` deliveries that it has not been told the end of. So
@@ -51,21 +46,30 @@ class Consumption(ChannelEvents):
         self._enough = max(1, prefetch // 4)
         self._arrived = arrived
         self._settlements = Settlements()
+        self._due = asyncio.Event()
+        self._overdue = False
+        self._telling = asyncio.Lock()
+        self._teller: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self._unsynced = False
         self._channel: Channel | None = None
 
     async def start(self, channel: Channel) -> None:
-        """Begin to consume on an open channel, whose events come here.
+        """Begin to consume on an open channel.
 
         Raises:
             AmqpError: the broker refused, or the channel has ended.
         """
         self._channel = channel
-        await self._sync(channel)
-        consume = commands.Basic.Consume(queue=self.lease.stream, consumer_tag=CONSUMER_TAG)
-        await channel.call(consume, commands.Basic.ConsumeOk)
+        when_ended(channel, self._end)
+        channel.on_consumer_cancel_callbacks.add(self._cancelled)
+        with translated_failures():
+            await self._sync(channel)
+            await channel.basic_consume(
+                self.lease.stream, self._delivered, consumer_tag=CONSUMER_TAG
+            )
+        self._teller = asyncio.create_task(self._tell_when_due(channel), name="dispytch-acks")
 
     @property
     def handed_out(self) -> int:
@@ -91,41 +95,37 @@ class Consumption(ChannelEvents):
 
     async def flush(self) -> None:
         """Return once the broker has every settlement so far, or the lease has ended."""
-        self._tell(everything=True)
-        if self._unsynced and self._channel is not None:
-            with contextlib.suppress(AmqpError):
+        if self._channel is None:
+            return
+        with contextlib.suppress(AmqpError), translated_failures():
+            await self._tell(self._channel, everything=True)
+            if self._unsynced and not self.lease.ended:
                 await self._sync(self._channel)
 
     def stop(self) -> None:
         """Ask the broker for nothing more; what was not handed out stays with it."""
         self._stopped = True
         self.buffer.clear()
-        if self._channel is not None and not self.lease.ended:
-            cancel = commands.Basic.Cancel(consumer_tag=CONSUMER_TAG, nowait=True)
-            self._channel.write(write_method(self._channel.number, cancel))
+        self._due.set()
 
     async def close(self) -> None:
         """Give the queue up: tell what is settled; what is not goes back to the queue."""
         await self.flush()
         self._end(QueueGone("the consumer was closed"))
         if self._channel is not None:
-            await self._channel.close()
+            with contextlib.suppress(AmqpError), translated_failures():
+                await self._channel.close()
 
-    def delivered(self, delivered: Delivered, header: bytes, body: bytes) -> None:
-        """A message has arrived."""
-        if self._stopped or self.lease.ended:
+    async def _delivered(self, delivered: Delivered) -> None:
+        # The driver runs this in a task of its own, in the order of the wire; it must not wait.
+        if self._stopped or self.lease.ended or delivered.delivery_tag is None:
             return
-        self._settlements.delivered(delivered.tag)
-        self.buffer.append(delivery(self.lease, delivered, header, body))
+        self._settlements.delivered(delivered.delivery_tag)
+        self.buffer.append(delivery(self.lease, delivered))
         self._arrived()
 
-    def cancelled(self) -> None:
-        """The broker has ended the consumer."""
+    def _cancelled(self, _frame: object) -> None:
         self._end(QueueGone(f"the broker ended the consumer of queue {self.lease.stream!r}"))
-
-    def ended(self, error: AmqpError) -> None:
-        """The channel is dead."""
-        self._end(error)
 
     def _end(self, error: AmqpError) -> None:
         if self.over.done():
@@ -134,38 +134,64 @@ class Consumption(ChannelEvents):
         self.buffer.clear()
         if self._timer is not None:
             self._timer.cancel()
+        if self._teller is not None:
+            self._teller.cancel()
         self.over.set_result(error)
         self._arrived()
 
     def _settled(self) -> None:
         if self._settlements.untold >= self._enough:
-            self._tell(everything=False)
-        elif self._timer is None and self._settlements.untold:
+            self._due.set()
+        else:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is None and self._settlements.untold:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(TELL_AFTER, self._tell_by_time)
+            self._timer = loop.call_later(TELL_AFTER, self._time_is_up)
 
-    def _tell_by_time(self) -> None:
+    def _time_is_up(self) -> None:
         self._timer = None
-        self._tell(everything=True)
+        self._overdue = True
+        self._due.set()
 
-    def _tell(self, *, everything: bool) -> None:
-        channel, settlements = self._channel, self._settlements
-        if channel is None or self.lease.ended:
-            return
-        told = settlements.take_all() if everything else settlements.take_runs()
-        parts = [frames.nack(channel.number, tag) for tag in told.nacked]
-        parts += (frames.ack(channel.number, tag, multiple=False) for tag in told.acked)
-        if told.acked_up_to is not None:
-            parts.append(frames.ack(channel.number, told.acked_up_to, multiple=True))
-        if parts:
+    async def _tell_when_due(self, channel: Channel) -> None:
+        cancelled = False
+        with contextlib.suppress(AmqpError), translated_failures():
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                if self._stopped and not cancelled:
+                    cancelled = True
+                    await channel.basic_cancel(CONSUMER_TAG, nowait=True)
+                overdue, self._overdue = self._overdue, False
+                await self._tell(channel, everything=overdue)
+                self._set_timer()
+
+    async def _tell(self, channel: Channel, *, everything: bool) -> None:
+        # One at a time, as the order of what is told must be that in which it was taken.
+        async with self._telling:
+            if self.lease.ended:
+                return
+            settlements = self._settlements
+            told = settlements.take_all() if everything else settlements.take_runs()
+            await self._write(channel, told)
+            if settlements.untold >= self._enough:
+                await self._write(channel, settlements.take_all())
+
+    async def _write(self, channel: Channel, told: Told) -> None:
+        for tag in told.nacked:
             self._unsynced = True
-            channel.write(b"".join(parts))
-        if not everything and settlements.untold >= self._enough:
-            self._tell(everything=True)
+            await channel.basic_nack(tag, wait=False)
+        for tag in told.acked:
+            self._unsynced = True
+            await channel.basic_ack(tag, wait=False)
+        if told.acked_up_to is not None:
+            self._unsynced = True
+            await channel.basic_ack(told.acked_up_to, multiple=True, wait=False)
 
     async def _sync(self, channel: Channel) -> None:
         # Settlements have no answer of their own; but the broker works a channel off in order, so
         # the answer to any call says that it has those before it. This call changes nothing.
         self._unsynced = False
-        qos = commands.Basic.Qos(prefetch_count=self._prefetch)
-        await channel.call(qos, commands.Basic.QosOk)
+        await channel.basic_qos(prefetch_count=self._prefetch)

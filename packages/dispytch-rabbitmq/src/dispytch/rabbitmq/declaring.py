@@ -1,17 +1,16 @@
 """Making or checking what must stand at the broker, as the `Declare` mode says."""
 
-from pamqp import commands
-
 from dispytch.exceptions import TopologyError
-from dispytch.rabbitmq.amqp.channel import Channel
-from dispytch.rabbitmq.amqp.errors import (
+from dispytch.rabbitmq.config import RabbitMQConfig
+from dispytch.rabbitmq.driver import Channel
+from dispytch.rabbitmq.failures import (
     ACCESS_REFUSED,
     NOT_FOUND,
     PRECONDITION_FAILED,
     AmqpError,
     ChannelClosed,
+    translated_failures,
 )
-from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.topology import GroupQueue
 
 
@@ -24,14 +23,12 @@ async def declare_exchange(channel: Channel, config: RabbitMQConfig) -> None:
     """
     if config.declare == "never":
         return
-    method = commands.Exchange.Declare(
-        exchange=config.exchange,
-        exchange_type="topic",
-        passive=config.declare == "check",
-        durable=True,
-    )
+    passive = config.declare == "check"
     try:
-        await channel.call(method, commands.Exchange.DeclareOk)
+        with translated_failures():
+            await channel.exchange_declare(
+                config.exchange, exchange_type="topic", passive=passive, durable=True
+            )
     except ChannelClosed as error:
         raise translated(error, f"exchange {config.exchange!r}", config) from error
 
@@ -46,19 +43,14 @@ async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQCon
     if config.declare == "never":
         return
     passive = config.declare == "check"
-    declare = commands.Queue.Declare(
-        queue=queue.name,
-        passive=passive,
-        durable=True,
-        arguments={} if passive else queue.arguments,
-    )
-    bind = commands.Queue.Bind(
-        queue=queue.name, exchange=config.exchange, routing_key=queue.routing_key
-    )
+    arguments = {} if passive else queue.arguments
     try:
-        await channel.call(declare, commands.Queue.DeclareOk)
-        if not passive:
-            await channel.call(bind, commands.Queue.BindOk)
+        with translated_failures():
+            await channel.queue_declare(
+                queue.name, passive=passive, durable=True, arguments=arguments
+            )
+            if not passive:
+                await channel.queue_bind(queue.name, config.exchange, queue.routing_key)
     except ChannelClosed as error:
         raise translated(error, f"queue {queue.name!r}", config) from error
 

@@ -1,12 +1,14 @@
 """What an event class tells RabbitMQ about its messages."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
 from dispytch.event_config import EventConfig
-from dispytch.rabbitmq.amqp.fields import HeaderValue
+
+HeaderValue: TypeAlias = str | int | bool
+"""What a header may hold when its type on the wire matters."""
 
 
 def _after_1970(moment: datetime) -> datetime:
@@ -24,7 +26,7 @@ class RabbitMQEventConfig(EventConfig):
     mandatory: whether a message that no queue takes is an error, ``Unroutable``; otherwise the
         broker drops it in silence.
     routing_key: instead of the topic's own.
-    headers: set beside those of the event, which win; numbers and booleans keep their type.
+    headers: set beside those of the event, which win; whole numbers and booleans keep their type.
     priority: 0 to 255; RabbitMQ heeds it where the queue has priorities.
     expiration: how long a queue keeps it, from a millisecond on; a number means seconds.
     timestamp: whole seconds, as AMQP has them.

@@ -1,31 +1,31 @@
 """The way to the broker: a connection, and another one whenever it is lost."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
+from aiormq import exceptions as driver_errors
+
 from dispytch.exceptions import BrokerUnreachable
-from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
-from dispytch.rabbitmq.amqp.connection import Connection, Target
-from dispytch.rabbitmq.amqp.errors import (
-    ACCESS_REFUSED,
-    NOT_ALLOWED,
-    AmqpError,
-    ConnectionClosed,
-    ConnectionLost,
-)
+from dispytch.rabbitmq import driver
 from dispytch.rabbitmq.config import RabbitMQConfig
+from dispytch.rabbitmq.driver import Channel, Connection
+from dispytch.rabbitmq.failures import AmqpError, reason
 
 logger = logging.getLogger("dispytch.rabbitmq")
 
 CHANNEL_TIMEOUT = 10.0
 """Seconds in which the broker must have opened and prepared a channel."""
 
+CLOSE_TIMEOUT = 5.0
+"""Seconds after which a connection is left without a farewell."""
+
 
 class LoginRefused(BrokerUnreachable):
-    """The broker answers, but refuses the user or the virtual host: waiting does not help."""
+    """The broker answers, but refuses the user or the virtual host."""
 
 
 def backoff(first: float = 0.1, most: float = 10.0) -> Iterator[float]:
@@ -50,7 +50,7 @@ class Link:
     @property
     def live(self) -> Connection | None:
         """The connection, if there is one that lives."""
-        if self._connection is None or self._connection.ended.done():
+        if self._connection is None or driver.ended(self._connection):
             return None
         return self._connection
 
@@ -75,19 +75,13 @@ class Link:
         raise AssertionError("unreachable")
 
     async def connection(self) -> Connection:
-        """The live connection; waits for as long as it takes to make one.
-
-        Raises:
-            LoginRefused: the broker refuses the user or the virtual host.
-        """
+        """The live connection; waits for as long as it takes to make one."""
         async with self._lock:
             for wait in backoff():
                 if self.live is not None:
                     return self.live
                 try:
                     connection = await self._connect(self._config.connect_timeout)
-                except LoginRefused:
-                    raise
                 except BrokerUnreachable as error:
                     logger.warning("%s; trying again in %.1f s", error, wait)
                     await asyncio.sleep(wait)
@@ -96,68 +90,43 @@ class Link:
                     return connection
         raise AssertionError("unreachable")
 
-    async def channel(
-        self, events: ChannelEvents, prepare: Callable[[Channel], Awaitable[None]]
-    ) -> None:
+    async def channel(self, prepare: Callable[[Channel], Awaitable[None]]) -> None:
         """Open a channel on the live connection and prepare it.
 
         Raises:
             AmqpError: it failed this time; the broker gave no answer, or the channel has ended.
-            LoginRefused: the broker refuses the user or the virtual host.
         """
         connection = await self.connection()
-        channel: Channel | None = None
         try:
             async with asyncio.timeout(CHANNEL_TIMEOUT):
-                channel = await connection.open_channel(events)
-                await prepare(channel)
+                await prepare(await driver.open_channel(connection))
         except TimeoutError:
-            await _abandon(channel, connection)
+            await self._abandon(connection)
             raise AmqpError("the broker gave no answer on a new channel") from None
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
-            await self._connection.close()
+            await self._abandon(self._connection)
+
+    async def _abandon(self, connection: Connection) -> None:
+        with contextlib.suppress(TimeoutError, AmqpError, OSError, driver_errors.AMQPError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await connection.close()
 
     async def _connect(self, seconds: float) -> Connection:
         try:
             async with asyncio.timeout(seconds):
-                self._connection = await Connection.connect(await self._target())
-        except (OSError, AmqpError) as error:
+                self._connection = await driver.connect(self._config, self._name)
+        except (OSError, driver_errors.AMQPError) as error:
             unreachable = _unreachable(error, self._config)
             self.trouble = str(unreachable)
             raise unreachable from error
         self.trouble = None
         return self._connection
 
-    async def _target(self) -> Target:
-        config = self._config
-        tls = await asyncio.to_thread(config.tls_context) if config.tls else None
-        return Target(
-            host=config.host,
-            port=config.effective_port,
-            vhost=config.vhost,
-            user=config.user,
-            password=config.password.get_secret_value(),
-            heartbeat=config.heartbeat,
-            name=self._name,
-            tls=tls,
-        )
 
-
-async def _abandon(channel: Channel | None, connection: Connection) -> None:
-    try:
-        async with asyncio.timeout(CHANNEL_TIMEOUT):
-            if channel is not None:
-                await channel.close()
-                return
-    except (TimeoutError, AmqpError):
-        pass
-    await connection.close()
-
-
-def _unreachable(error: OSError | AmqpError, config: RabbitMQConfig) -> BrokerUnreachable:
+def _unreachable(error: Exception, config: RabbitMQConfig) -> BrokerUnreachable:
     where = f"RabbitMQ at {config.address}"
     match error:
         case TimeoutError():
@@ -165,20 +134,21 @@ def _unreachable(error: OSError | AmqpError, config: RabbitMQConfig) -> BrokerUn
                 f"{where} did not answer within {config.connect_timeout:g} s; is it running, and "
                 "is the address right?"
             )
-        case ConnectionClosed(code=code) if code == ACCESS_REFUSED:
+        case driver_errors.ProbableAuthenticationError():
             return LoginRefused(
                 f"{where} refused the login of user {config.user!r}: check user and password "
-                f"({error.text})"
+                f"({reason(error)})"
             )
-        case ConnectionClosed(code=code) if code == NOT_ALLOWED and "limit" not in error.text:
+        case driver_errors.InvalidFrameError() if "Connection.Close" in reason(error):
+            # Here the driver keeps the broker's own words to itself.
             return LoginRefused(
                 f"{where} refused virtual host {config.vhost!r} to user {config.user!r}: make it, "
-                f"or give the user its permissions ({error.text})"
+                "or give the user its permissions; the broker's log has the reason"
             )
-        case ConnectionLost():
-            return BrokerUnreachable(
-                f"{where} closed the connection during the login; is it a RabbitMQ port, with "
-                f"{'TLS' if config.tls else 'no TLS'}? ({error})"
-            )
+        case driver_errors.ProtocolSyntaxError() | driver_errors.IncompatibleProtocolError():
+            return BrokerUnreachable(f"{where} does not speak AMQP 0-9-1: {reason(error)}")
         case _:
-            return BrokerUnreachable(f"{where} cannot be reached: {error}")
+            return BrokerUnreachable(
+                f"{where} cannot be reached: {reason(error)}; is it running, is it a RabbitMQ "
+                f"port, with {'TLS' if config.tls else 'no TLS'}?"
+            )

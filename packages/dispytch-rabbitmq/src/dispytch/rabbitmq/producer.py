@@ -15,8 +15,11 @@ from dispytch.exceptions import (
     TransportError,
 )
 from dispytch.messages import Message
-from dispytch.rabbitmq.amqp.channel import Channel
-from dispytch.rabbitmq.amqp.errors import (
+from dispytch.rabbitmq.config import RabbitMQConfig
+from dispytch.rabbitmq.declaring import declare_exchange
+from dispytch.rabbitmq.driver import Channel
+from dispytch.rabbitmq.event_config import RabbitMQEventConfig
+from dispytch.rabbitmq.failures import (
     MALFORMED,
     NOT_FOUND,
     AmqpError,
@@ -24,11 +27,8 @@ from dispytch.rabbitmq.amqp.errors import (
     ClosedByBroker,
     ConnectionClosed,
 )
-from dispytch.rabbitmq.config import RabbitMQConfig
-from dispytch.rabbitmq.declaring import declare_exchange
-from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.link import Link, backoff
-from dispytch.rabbitmq.messages import DEFAULT_CONFIG, content_header
+from dispytch.rabbitmq.messages import DEFAULT_CONFIG, properties
 from dispytch.rabbitmq.outgoing import Batch, Outgoing
 from dispytch.rabbitmq.publishing import Publishing
 from dispytch.rabbitmq.topology import check_routing_key, routing_key
@@ -115,7 +115,7 @@ class RabbitMQProducer(Producer):
     def _pump(self) -> None:
         publishing, backlog = self._publishing, self._backlog
         while backlog and publishing.has_room:
-            if self._suspects and publishing.unconfirmed.count:
+            if self._suspects and publishing.unconfirmed:
                 return
             message = backlog.popleft()
             self._suspects = max(0, self._suspects - 1)
@@ -142,20 +142,19 @@ class RabbitMQProducer(Producer):
 
         async def prepare(channel: Channel) -> None:
             await declare_exchange(channel, self._config)
-            await publishing.start(channel)
+            publishing.start(channel)
 
-        await self._link.channel(publishing, prepare)
+        await self._link.channel(prepare)
         self._publishing = publishing
 
     def _recover(self, error: AmqpError) -> None:
-        unconfirmed = self._publishing.unconfirmed.take_back()
+        unconfirmed = self._publishing.take_back()
         waiting = [message for message in unconfirmed if not message.batch.over]
         if self._is_about_a_message(error):
             if len(waiting) == 1:
                 waiting.pop().settle(self._refused(error))
             self._suspects = max(self._suspects, len(waiting))
         for message in reversed(waiting):
-            message.returned = None
             self._backlog.appendleft(message)
 
     def _is_about_a_message(self, error: AmqpError) -> TypeGuard[ClosedByBroker]:
@@ -178,14 +177,12 @@ class RabbitMQProducer(Producer):
 
     def _too_late(self, message: Outgoing) -> TransportError:
         seconds = f"{self._config.send_timeout:g} s"
-        connection = self._link.live
-        if connection is None and not message.sent:
+        if self._link.live is None and not message.sent:
             reason = self._link.trouble or f"RabbitMQ at {self._config.address} is away"
             return BrokerUnreachable(f"not sent within {seconds}: {reason}")
-        blocked = connection.blocked if connection is not None else None
-        why = f"; the broker takes no messages at present: {blocked}" if blocked else ""
         return SendTimeout(
-            f"RabbitMQ at {self._config.address} did not confirm within {seconds}{why}"
+            f"RabbitMQ at {self._config.address} did not confirm within {seconds}; it takes no "
+            "messages while it is short of memory or disk space: see its alarms"
         )
 
     def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
@@ -194,7 +191,7 @@ class RabbitMQProducer(Producer):
         logger.critical("the producer has failed for good", exc_info=error)
         self._failure = TransportError(f"the producer has failed for good: {error!r}")
         self._failure.__cause__ = error
-        stranded = [*self._publishing.unconfirmed.take_back(), *self._backlog]
+        stranded = [*self._publishing.take_back(), *self._backlog]
         self._backlog.clear()
         for message in stranded:
             message.settle(self._failure)
@@ -208,8 +205,8 @@ def _outgoing(message: Message, batch: Batch, index: int) -> Outgoing:
         batch=batch,
         index=index,
         topic=message.topic,
-        routing_key=key.encode(),
+        routing_key=key,
         mandatory=config.mandatory,
-        header=content_header(message, config),
+        properties=properties(message, config),
         body=message.value,
     )

@@ -2,21 +2,29 @@
 
 import asyncio
 from collections.abc import Callable
-
-from pamqp import commands
+from typing import Final
 
 from dispytch.exceptions import MessageTooLarge, TransportError, Unroutable
-from dispytch.rabbitmq.amqp import frames
-from dispytch.rabbitmq.amqp.channel import Channel, ChannelEvents
-from dispytch.rabbitmq.amqp.errors import AmqpError
-from dispytch.rabbitmq.amqp.frames import Returned, Settled
-from dispytch.rabbitmq.outgoing import Outgoing, Unconfirmed
+from dispytch.rabbitmq.driver import (
+    Channel,
+    NotTaken,
+    Properties,
+    Returned,
+    frame_max,
+    header_size,
+    when_ended,
+)
+from dispytch.rabbitmq.failures import AmqpError, translated_failures
+from dispytch.rabbitmq.outgoing import Outgoing
 
-WINDOW_MESSAGES = 2000
-WINDOW_BYTES = 4 * 2**20
+WINDOW_MESSAGES: Final = 2000
+WINDOW_BYTES: Final = 4 * 2**20
+
+_OVERHEAD: Final = 8
+"""The bytes of a frame around what is in it."""
 
 
-class Publishing(ChannelEvents):
+class Publishing:
     """One channel on which messages are published and confirmed, until it ends: see `over`.
 
     At most 2,000 messages or, beyond the first, 4 MiB are on their way at once.
@@ -24,20 +32,21 @@ class Publishing(ChannelEvents):
 
     def __init__(self, exchange: str, progressed: Callable[[], None]) -> None:
         self.over: asyncio.Future[AmqpError] = asyncio.get_running_loop().create_future()
-        self.unconfirmed = Unconfirmed()
         self._exchange = exchange
-        self._encoded_exchange = exchange.encode()
         self._progressed = progressed
         self._channel: Channel | None = None
+        self._bytes = 0
+        self._unconfirmed: dict[Outgoing, asyncio.Task[None]] = {}
 
-    async def start(self, channel: Channel) -> None:
-        """Have an open channel, whose events come here, confirm what is published on it.
-
-        Raises:
-            AmqpError: the channel has ended.
-        """
-        await channel.call(commands.Confirm.Select(), commands.Confirm.SelectOk)
+    def start(self, channel: Channel) -> None:
+        """Publish on an open channel that confirms."""
         self._channel = channel
+        when_ended(channel, self._end)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many messages are on their way."""
+        return len(self._unconfirmed)
 
     @property
     def has_room(self) -> bool:
@@ -45,66 +54,91 @@ class Publishing(ChannelEvents):
         return (
             self._channel is not None
             and not self.over.done()
-            and not self._channel.paused
-            and self.unconfirmed.count < WINDOW_MESSAGES
-            and self.unconfirmed.size < WINDOW_BYTES
+            and len(self._unconfirmed) < WINDOW_MESSAGES
+            and self._bytes < WINDOW_BYTES
         )
 
     def publish(self, message: Outgoing) -> None:
         """Send a message; its outcome comes with the broker's confirm, or with a new channel."""
         assert self._channel is not None
-        frame_max = self._channel.frame_max
-        if len(message.header) + frames.FRAME_OVERHEAD > frame_max:
-            message.settle(
-                MessageTooLarge(
-                    f"the headers have {len(message.header)} bytes; they must fit into one frame "
-                    f"of {frame_max} (frame_max of the broker)"
-                )
-            )
-            return
-        message.sent = True
-        self.unconfirmed.add(message)
-        self._channel.write(
-            frames.publish(
-                self._channel.number,
-                self._encoded_exchange,
-                message.routing_key,
+        publishing = self._published(self._channel, message)
+        self._unconfirmed[message] = asyncio.create_task(publishing, name="dispytch-publish")
+        self._bytes += len(message.body)
+
+    def take_back(self) -> list[Outgoing]:
+        """What has no outcome, oldest first, as the channel is dead: none is waited for longer."""
+        messages = list(self._unconfirmed)
+        for publishing in self._unconfirmed.values():
+            publishing.cancel()
+        self._unconfirmed.clear()
+        self._bytes = 0
+        return messages
+
+    async def _published(self, channel: Channel, message: Outgoing) -> None:
+        try:
+            outcome = await self._outcome(channel, message)
+        except AmqpError:
+            return  # The channel is dead: the message is taken back.
+        if self._unconfirmed.pop(message, None) is not None:
+            self._bytes -= len(message.body)
+            message.settle(outcome)
+            self._progressed()
+
+    async def _outcome(self, channel: Channel, message: Outgoing) -> TransportError | None:
+        try:
+            _check_size(message.properties, frame_max(channel))
+            message.sent = True
+            with translated_failures():
+                await self._confirmed(channel, message)
+        except TransportError as error:
+            return error
+        except Exception as error:
+            if isinstance(error, AmqpError):
+                raise
+            unwritable = TransportError(f"the message cannot be written for RabbitMQ: {error}")
+            unwritable.__cause__ = error
+            return unwritable
+        return None
+
+    async def _confirmed(self, channel: Channel, message: Outgoing) -> None:
+        try:
+            await channel.basic_publish(
+                message.body,
+                exchange=self._exchange,
+                routing_key=message.routing_key,
+                properties=message.properties,
                 mandatory=message.mandatory,
-                header=message.header,
-                body=message.body,
-                frame_max=frame_max,
+                wait=False,
             )
-        )
+        except Returned as error:
+            raise Unroutable(
+                f"no queue is bound to exchange {self._exchange!r} for routing key "
+                f"{message.routing_key!r}, so nobody would receive it: start a listener for this "
+                "topic first, or set mandatory=False to have such messages dropped"
+            ) from error
+        except NotTaken as error:
+            raise TransportError(
+                f"the broker refused the message to topic {message.topic!r} (nack): a queue is "
+                "full and set to refuse more, or has failed; see the broker's log"
+            ) from error
 
-    def settled(self, settled: Settled) -> None:
-        """The broker has taken, or refused, messages."""
-        for message in self.unconfirmed.settle(settled):
-            message.settle(self._outcome(message, settled.accepted))
-        self._progressed()
-
-    def returned(self, returned: Returned, header: bytes, body: bytes) -> None:
-        """No queue takes a message; its confirm follows."""
-        self.unconfirmed.give_back(returned, header, body)
-
-    def resumed(self) -> None:
-        """The connection takes writes again."""
-        self._progressed()
-
-    def ended(self, error: AmqpError) -> None:
-        """The channel is dead."""
+    def _end(self, error: AmqpError) -> None:
         if not self.over.done():
             self.over.set_result(error)
 
-    def _outcome(self, message: Outgoing, accepted: bool) -> TransportError | None:
-        if message.returned is not None:
-            return Unroutable(
-                f"no queue is bound to exchange {self._exchange!r} for routing key "
-                f"{message.returned.routing_key!r}, so nobody would receive it: start a listener "
-                "for this topic first, or set mandatory=False to have such messages dropped"
-            )
-        if not accepted:
-            return TransportError(
-                f"the broker refused the message to topic {message.topic!r} (nack): a queue is "
-                "full and set to refuse more, or has failed; see the broker's log"
-            )
-        return None
+
+def _check_size(properties: Properties, limit: int) -> None:
+    headers = properties.headers or {}
+    # Most are far below the limit, so that their size need not be counted out.
+    rough = sum(len(name) + _length(value) for name, value in headers.items())
+    if rough * 8 > limit and (size := header_size(properties)) + _OVERHEAD > limit:
+        raise MessageTooLarge(
+            f"the headers have {size} bytes; they must fit into one frame of {limit} (frame_max "
+            "of the broker)"
+        )
+
+
+def _length(value: object) -> int:
+    if isinstance(value, str | bytearray):
+        return len(value)
+    return len(str(value)) if isinstance(value, list) else 8  # pyright: ignore[reportUnknownArgumentType]

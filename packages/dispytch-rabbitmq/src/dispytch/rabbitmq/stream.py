@@ -5,11 +5,11 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from dispytch.rabbitmq.amqp.channel import Channel
-from dispytch.rabbitmq.amqp.errors import AmqpError, ChannelClosed
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.consumption import Consumption
 from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, translated
+from dispytch.rabbitmq.driver import Channel
+from dispytch.rabbitmq.failures import AmqpError, ChannelClosed
 from dispytch.rabbitmq.link import Link, backoff
 from dispytch.rabbitmq.topology import GroupQueue
 from dispytch.transport import OnRevoke
@@ -51,7 +51,7 @@ class QueueStream:
             await consumption.start(channel)
 
         try:
-            await self._link.channel(consumption, prepare)
+            await self._link.channel(prepare)
         except ChannelClosed as error:
             raise translated(error, f"queue {self._queue.name!r}", self._config) from error
         self.current = consumption

@@ -1,0 +1,109 @@
+"""The driver, as far as it is used: a connection of aio-pika, and the channels below its wrapper.
+
+aio-pika's own consumers and exchanges settle and confirm one message at a time. Its public
+`get_underlay_channel` leads to the protocol's channel, on which runs of deliveries are settled
+with one frame.
+"""
+
+import asyncio
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import cast
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq import Channel
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import DeliveryError, PublishError
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from dispytch.rabbitmq.config import RabbitMQConfig
+from dispytch.rabbitmq.failures import AmqpError, failure, translated_failures
+
+__all__ = [
+    "Channel",
+    "Connection",
+    "Delivered",
+    "NotTaken",
+    "Properties",
+    "Returned",
+    "connect",
+    "ended",
+    "frame_max",
+    "header_size",
+    "open_channel",
+    "when_ended",
+]
+
+Connection = AbstractConnection
+Delivered = DeliveredMessage
+NotTaken = DeliveryError
+Properties = Basic.Properties
+Returned = PublishError
+
+
+async def connect(config: RabbitMQConfig, name: str) -> Connection:
+    """Connect and log in, under a name for the broker's list of connections.
+
+    Raises:
+        ConfigurationError: the files for TLS cannot be used.
+        aiormq.exceptions.AMQPError, OSError: it cannot be done.
+    """
+    tls = await asyncio.to_thread(config.tls_context) if config.tls else None
+    own = {"connection_name": name, "product": "dispytch", "version": version("dispytch-rabbitmq")}
+    return await aio_pika.connect(
+        host=config.host,
+        port=config.effective_port,
+        login=config.user,
+        password=config.password.get_secret_value(),
+        virtualhost=config.vhost,
+        ssl=config.tls,
+        ssl_context=tls,
+        client_properties=dict(own),
+        heartbeat=config.heartbeat,
+    )
+
+
+async def open_channel(connection: Connection) -> Channel:
+    """A new channel that confirms what is published, and raises what comes back.
+
+    Raises:
+        AmqpError: the connection has ended or has no channel left.
+    """
+    with translated_failures():
+        channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+        await channel.initialize()
+        underlay = await channel.get_underlay_channel()
+    assert isinstance(underlay, Channel)
+    return underlay
+
+
+def ended(connection: Connection) -> bool:
+    """Whether the connection is of no more use."""
+    transport = connection.transport
+    return connection.is_closed or transport is None or transport.connection.is_closed
+
+
+def when_ended(channel: Channel, tell: Callable[[AmqpError], None]) -> None:
+    """Call ``tell``, once, with the reason when the channel ends."""
+
+    def closed(closing: asyncio.Future[object]) -> None:
+        tell(failure(None if closing.cancelled() else closing.exception()))
+
+    closing = cast("asyncio.Future[object]", channel.closing)  # pyright: ignore[reportUnknownMemberType]
+    closing.add_done_callback(closed)
+
+
+def frame_max(channel: Channel) -> int:
+    """The largest frame that the broker takes, in bytes, its 8 of overhead included."""
+    return channel.connection.connection_tune.frame_max or 131072
+
+
+def header_size(properties: Properties) -> int:
+    """The bytes that properties take on the wire; they must fit into one frame.
+
+    Raises:
+        ValueError, TypeError: a property cannot be written.
+    """
+    return len(ContentHeader(properties=properties).marshal())

@@ -1,0 +1,136 @@
+"""Publishing on one channel: each message has one outcome, whatever becomes of the channel."""
+
+import asyncio
+from typing import Any, cast
+
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import DeliveryError, PublishError
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from dispytch.exceptions import MessageTooLarge, TransportError, Unroutable
+from dispytch.rabbitmq.driver import Channel, Properties
+from dispytch.rabbitmq.failures import ConnectionLost
+from dispytch.rabbitmq.outgoing import Batch, Outgoing
+from dispytch.rabbitmq.publishing import WINDOW_MESSAGES, Publishing
+
+
+class FakeTune:
+    frame_max = 4096
+
+
+class FakeConnection:
+    connection_tune = FakeTune()
+
+
+class FakeChannel:
+    """A channel whose confirms the test gives."""
+
+    connection = FakeConnection()
+
+    def __init__(self) -> None:
+        self.closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.confirms: dict[bytes, asyncio.Future[None]] = {}
+
+    async def basic_publish(self, body: bytes, **_: Any) -> None:
+        self.confirms[body] = asyncio.get_running_loop().create_future()
+        await self.confirms[body]
+
+
+class Scene:
+    """A batch that is being published."""
+
+    def __init__(self, size: int) -> None:
+        self.channel = FakeChannel()
+        self.progressed = 0
+        self.publishing = Publishing("x", self._progress)
+        self.publishing.start(cast(Channel, self.channel))
+        self.batch = Batch(size)
+        self.messages = [self._outgoing(index) for index in range(size)]
+
+    def _progress(self) -> None:
+        self.progressed += 1
+
+    def _outgoing(self, index: int) -> Outgoing:
+        body = b"%d" % index
+        return Outgoing(self.batch, index, "t", "t", True, Properties(headers={}), body)
+
+    async def publish(self) -> None:
+        for message in self.messages:
+            self.publishing.publish(message)
+        await self.turns()
+
+    async def turns(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+async def test_each_message_has_the_outcome_of_its_own_confirm() -> None:
+    scene = Scene(3)
+    await scene.publish()
+    returned = DeliveredMessage(
+        Basic.Return(312, "NO_ROUTE", "x", "t"), ContentHeader(), b"1", cast(Any, None)
+    )
+    scene.channel.confirms[b"2"].set_exception(DeliveryError(None, Basic.Nack(3)))
+    scene.channel.confirms[b"1"].set_exception(PublishError(returned, Basic.Return()))
+    scene.channel.confirms[b"0"].set_result(None)
+    await scene.turns()
+    assert scene.batch.over
+    assert sorted(scene.batch.failures) == [1, 2]
+    assert isinstance(scene.batch.failures[1], Unroutable)
+    assert "nack" in str(scene.batch.failures[2])
+    assert scene.publishing.unconfirmed == 0
+    assert scene.progressed == 3
+
+
+async def test_what_is_unconfirmed_when_the_channel_ends_is_taken_back_in_order() -> None:
+    scene = Scene(5)
+    await scene.publish()
+    scene.channel.confirms[b"2"].set_result(None)
+    await scene.turns()
+    scene.channel.closing.set_exception(ConnectionLost("gone"))
+    for index in (0, 1, 3, 4):
+        scene.channel.confirms[b"%d" % index].set_exception(ConnectionError("gone"))
+    await scene.turns()
+    assert isinstance(await scene.publishing.over, ConnectionLost)
+    assert not scene.publishing.has_room
+    assert [message.index for message in scene.publishing.take_back()] == [0, 1, 3, 4]
+    assert not scene.batch.over
+    assert scene.publishing.unconfirmed == 0
+
+
+async def test_a_confirm_after_the_message_was_taken_back_is_not_counted() -> None:
+    scene = Scene(1)
+    await scene.publish()
+    scene.channel.confirms[b"0"].set_result(None)
+    scene.publishing.take_back()
+    await scene.turns()
+    assert not scene.batch.over
+    assert not scene.messages[0].settled
+
+
+async def test_a_message_that_cannot_be_written_fails_alone() -> None:
+    scene = Scene(3)
+    scene.messages[0].properties.headers = {"big": "x" * 5000}
+    scene.messages[1].properties.headers = {"n": cast(Any, 2**70)}
+    await scene.publish()
+    scene.channel.confirms[b"2"].set_result(None)
+    scene.channel.confirms[b"1"].set_exception(TypeError("Unsupported numeric value"))
+    await scene.turns()
+    assert scene.batch.over
+    assert isinstance(scene.batch.failures[0], MessageTooLarge)
+    assert isinstance(scene.batch.failures[1], TransportError)
+    assert "Unsupported numeric value" in str(scene.batch.failures[1])
+    assert b"0" not in scene.channel.confirms
+
+
+async def test_the_window_is_bounded() -> None:
+    scene = Scene(WINDOW_MESSAGES)
+    assert scene.publishing.has_room
+    await scene.publish()
+    assert not scene.publishing.has_room
+    scene.channel.confirms[b"7"].set_result(None)
+    await scene.turns()
+    assert scene.publishing.has_room
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
