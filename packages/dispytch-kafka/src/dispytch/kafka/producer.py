@@ -43,6 +43,9 @@ class KafkaProducer(Producer):
         self._uplink = Uplink(config)
         self._routes: dict[str, Route] = {}
         self._outboxes: dict[tuple[str, int], Outbox] = {}
+        self._sends = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def connect(self) -> None:
         """Connect.
@@ -54,11 +57,11 @@ class KafkaProducer(Producer):
 
     async def close(self) -> None:
         """Wait for what is being sent, for as long as a send may take, and disconnect."""
-        tasks = [outbox.task for outbox in self._outboxes.values() if outbox.task is not None]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._config.send_timeout)
-            for task in late:
-                task.cancel()
+        # Every send ends within the send timeout.
+        await self._idle.wait()
+        for outbox in self._outboxes.values():
+            if outbox.task is not None:
+                outbox.task.cancel()
         await self._uplink.close()
 
     async def send(self, messages: Sequence[Message]) -> None:
@@ -70,6 +73,16 @@ class KafkaProducer(Producer):
         """
         if not messages:
             return
+        self._sends += 1
+        self._idle.clear()
+        try:
+            await self._send(messages)
+        finally:
+            self._sends -= 1
+            if not self._sends:
+                self._idle.set()
+
+    async def _send(self, messages: Sequence[Message]) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._config.send_timeout
         sending = Sending(len(messages))
