@@ -1,6 +1,7 @@
 """The emitter, against a producer that does what a test tells it."""
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Self
@@ -11,6 +12,7 @@ from dispytch.emitter import EventEmitter
 from dispytch.event_config import EventConfig
 from dispytch.events import EventBase
 from dispytch.exceptions import (
+    AlreadyRunning,
     BackendNotFound,
     BrokerUnreachable,
     ConfigurationError,
@@ -230,7 +232,9 @@ async def test_without_on_timeout_a_timeout_is_raised(backend: FakeBackend) -> N
             await emitter.emit(Placed(number=1))
 
 
-async def test_the_last_on_timeout_counts_and_its_error_is_raised(backend: FakeBackend) -> None:
+async def test_the_last_on_timeout_counts_and_when_it_fails_the_timeout_is_raised(
+    backend: FakeBackend,
+) -> None:
     emitter = EventEmitter(backend)
     taken: list[EventBase] = []
     emitter.on_timeout(taken.append)
@@ -240,10 +244,23 @@ async def test_the_last_on_timeout_counts_and_its_error_is_raised(backend: FakeB
         raise LookupError("no room")
 
     backend.made.failures = {0: SendTimeout("late")}
-    with pytest.raises(LookupError, match="no room"):
-        async with emitter:
+    async with emitter:
+        with pytest.raises(SendTimeout, match="late; and the on_timeout callback") as caught:
             await emitter.emit(Placed(number=1))
+        assert isinstance(caught.value.__cause__, LookupError)
+        backend.made.failures = {0: SendTimeout("late"), 1: MessageTooLarge("big")}
+        with pytest.raises(SendError) as both:
+            await emitter.emit_many(events(1, 2))
+        assert list(both.value.failures) == [0, 1]
     assert taken == []
+
+
+def test_a_send_error_can_be_pickled_and_names_the_others_only_if_there_are_any() -> None:
+    some = SendError({1: MessageTooLarge("big")}, 2)
+    again = pickle.loads(pickle.dumps(some))
+    assert str(again) == str(some)
+    assert "the others are durable" in str(some)
+    assert "others" not in str(SendError({0: MessageTooLarge("big")}, 1))
 
 
 @pytest.mark.parametrize("given", [Placed, {"number": 1}, None, [Placed(number=1)]])
@@ -282,7 +299,9 @@ async def test_it_connects_once_and_may_be_used_again(backend: FakeBackend) -> N
     for _ in range(2):
         async with emitter as entered:
             assert entered is emitter
-            with pytest.raises(NotRunning, match="connected already: enter it once, and share it"):
+            with pytest.raises(
+                AlreadyRunning, match="connected already: enter it once, and share it"
+            ):
                 await emitter.__aenter__()
             await emitter.emit(Placed(number=1))
     assert backend.notes == ["connected", "closed"] * 2

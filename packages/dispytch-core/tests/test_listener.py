@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any
 from uuid import uuid4
@@ -20,6 +21,7 @@ from dispytch import (
     RetryPolicy,
 )
 from dispytch.exceptions import (
+    AlreadyRunning,
     BodyInvalid,
     ConfigurationError,
     DecodeError,
@@ -343,12 +345,26 @@ async def test_stopping_or_waiting_without_running(url: str) -> None:
         await listener.stopped()
 
 
+async def test_def_handlers_run_beside_each_other_up_to_the_concurrency(url: str) -> None:
+    group, together = HandlerGroup(), threading.Barrier(40)
+
+    @group.handler(topic="orders")
+    def handle(event: Event[Order]) -> None:
+        together.wait(5)
+
+    async with listening(url, group, concurrency=40) as listener:
+        await emit(url, *(Placed(number=n, customer=str(n)) for n in range(40)))
+        async with asyncio.timeout(10):
+            while listener.outcomes.handled < 40:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
 async def test_entering_twice_is_refused(url: str) -> None:
     group = HandlerGroup(default_topic="orders")
     group.handler()(lambda: None)
     listener = listening(url, group)
     async with listener:
-        with pytest.raises(NotRunning, match="running already"):
+        with pytest.raises(AlreadyRunning, match="running already"):
             await listener.__aenter__()
 
 
@@ -362,6 +378,9 @@ async def test_entering_twice_is_refused(url: str) -> None:
         ({"drain_timeout": -1}, "drain_timeout"),
         ({"dead_letter": "ignore"}, "'halt', 'drop'"),
         ({"start_at": "now"}, "start_at"),
+        ({"retry": 3}, "retry: no RetryPolicy"),
+        ({"middlewares": ["log"]}, "middleware"),
+        ({"wire": "json"}, "wire: no WireFormat"),
         ({"codecs": ()}, "codecs"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 from dispytch.backends import backend_from
 from dispytch.events import EventBase
 from dispytch.exceptions import (
+    AlreadyRunning,
     ConfigurationError,
     InvalidEvent,
     NotRunning,
@@ -91,7 +92,8 @@ class EventEmitter:
         """Have ``callback(event)``, async or not, take what would raise `SendTimeout`.
 
         With it, an event that the broker did not confirm in time is the callback's to keep: the
-        emit returns as if all were well. Usable as a decorator; the last one given counts.
+        emit returns as if all were well; when the callback raises, the timeout is raised after all,
+        with that as its cause. Usable as a decorator; the last one given counts.
         """
         self._on_timeout = callback
         return callback
@@ -100,11 +102,11 @@ class EventEmitter:
         """Connect.
 
         Raises:
-            NotRunning: it is connected already.
+            AlreadyRunning: it is connected already.
             BrokerUnreachable: no connection within the backend's connect timeout.
         """
         if self._connection is not None:
-            raise NotRunning("the emitter is connected already: enter it once, and share it")
+            raise AlreadyRunning("the emitter is connected already: enter it once, and share it")
         connection = self._backend.producer()
         self._producer = await connection.__aenter__()
         self._connection = connection
@@ -144,9 +146,16 @@ class EventEmitter:
     ) -> dict[int, TransportError]:
         if self._on_timeout is None:
             return failures
+        remaining: dict[int, TransportError] = {}
         for index, failure in failures.items():
-            if isinstance(failure, SendTimeout):
+            if not isinstance(failure, SendTimeout):
+                remaining[index] = failure
+                continue
+            try:
                 taken = self._on_timeout(events[index])
                 if inspect.isawaitable(taken):
                     await taken
-        return {i: one for i, one in failures.items() if not isinstance(one, SendTimeout)}
+            except Exception as error:
+                remaining[index] = SendTimeout(f"{failure}; and the on_timeout callback failed")
+                remaining[index].__cause__ = error
+        return remaining

@@ -3,17 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 from uuid import uuid4
 
 from pydantic import BaseModel
+from typing_extensions import TypeVar
 
 from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
 from dispytch.exceptions import DecodeError
 from dispytch.messages import Delivery
 
-Body = TypeVar("Body")
+Body = TypeVar("Body", default=Any)
 
 _IDENTITY = "__dispytch_identity__"
 

@@ -20,7 +20,8 @@
     │   └── BodyInvalid             a body that its model refuses
     ├── HandlerTimeout              a handler that ran longer than its `timeout`
     ├── EventHalted                 a failed event whose failure policy is "halt"
-    └── NotRunning                  an operation that needs a running emitter or listener
+    ├── NotRunning                  an operation that needs a running emitter or listener
+    └── AlreadyRunning              an emitter or listener that is entered a second time
 
 An error of a driver is never part of the contract: it is chained as ``__cause__``.
 """
@@ -92,10 +93,14 @@ class SendError(TransportError):
         self.total = total
         shown = "; ".join(f"#{index}: {error}" for index, error in list(self.failures.items())[:3])
         more = ", ..." if len(self.failures) > 3 else ""
+        others = "; the others are durable" if len(self.failures) < total else ""
         super().__init__(
-            f"{len(self.failures)} of {total} messages are not confirmed ({shown}{more}); "
-            "the others are durable"
+            f"{len(self.failures)} of {total} messages are not confirmed ({shown}{more}){others}"
         )
+
+    def __reduce__(self) -> tuple[type["SendError"], tuple[dict[int, TransportError], int]]:
+        """Pickle it by what it was made of."""
+        return type(self), (self.failures, self.total)
 
 
 class SerializationError(DispytchError):
@@ -127,3 +132,7 @@ class EventHalted(DispytchError):
 
 class NotRunning(DispytchError):
     """The operation needs an emitter or a listener that is running."""
+
+
+class AlreadyRunning(DispytchError):
+    """An emitter or a listener that runs was entered again: one is entered once, and shared."""

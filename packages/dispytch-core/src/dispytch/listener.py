@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 from dispytch.backends import backend_from
 from dispytch.delivery import Engine, Handling, Ordering, Outcomes
 from dispytch.emitter import EventEmitter
-from dispytch.exceptions import ConfigurationError, NotRunning
+from dispytch.exceptions import AlreadyRunning, ConfigurationError, NotRunning
 from dispytch.failure import FailurePolicy, checked
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
@@ -70,6 +71,9 @@ class EventListener:
         _require(max_in_flight is None or max_in_flight >= 1, "max_in_flight < 1", max_in_flight)
         _require(drain_timeout >= 0, "drain_timeout must not be negative", drain_timeout)
         _require(start_at in ("earliest", "latest"), "unknown start_at", start_at)
+        _require(retry is None or isinstance(retry, RetryPolicy), "retry: no RetryPolicy", retry)
+        _require(all(map(callable, middlewares)), "a middleware is a callable", middlewares)
+        _require(wire is None or isinstance(wire, WireFormat), "wire: no WireFormat", wire)
         _require(len(codecs) > 0, "codecs must name at least one", codecs)
         self._backend = backend_from(backend)
         self._group = group
@@ -129,7 +133,7 @@ class EventListener:
     async def __aenter__(self) -> Self:
         """Check the wiring, connect, join the group, and handle events in the background."""
         if self._life is not None:
-            raise NotRunning("the listener is running already")
+            raise AlreadyRunning("the listener is running already: enter it once")
         routes = self._planned()
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live(routes, started), name="dispytch-listener")
@@ -166,7 +170,10 @@ class EventListener:
             if any(EventEmitter in route.plan.provided for route in planned):
                 emitter = EventEmitter(self._backend, source=self._group, wire=self._wire)
                 values[EventEmitter] = await stack.enter_async_context(emitter)
-            router = Router(route.bind(self._defaults, values) for route in planned)
+            # As many as events are handled at once; each is started when it is first needed.
+            threads = ThreadPoolExecutor(self._concurrency, thread_name_prefix="dispytch")
+            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+            router = Router(route.bind(self._defaults, values, threads) for route in planned)
             await self._backend.prepare(Topology(topics=router.topics, group=self._group))
             self._engine = engine = self._made_engine(router)
             consumer = await stack.enter_async_context(

@@ -95,7 +95,7 @@ async def everything(
     around: Annotated[int, Dependency(wrapped(returns_what_is_not_there))],
     alias: Alias,
     pair: Annotated[Pair, Dependency(Pair)],
-    unknown: Decimal = Dependency(base),  # noqa: B008
+    unknown: Decimal = Dependency(base),
     optional: Emitter | None = None,
 ) -> Any:
     return (

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from dispytch.dependencies.callables import full_name_of
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
 from dispytch.routing import HandlerGroup
-from dispytch.routing.registration import handler_name
 
 
 async def handle(event: Event[Any]) -> None: ...
@@ -211,6 +211,6 @@ def test_every_callable_has_a_name() -> None:
         async def method(self, event: Event[Any]) -> None: ...
 
     here = f"{__name__}.test_every_callable_has_a_name.<locals>.Notifier"
-    assert handler_name(Notifier()) == here
-    assert handler_name(Notifier().method) == f"{here}.method"
-    assert handler_name(partial(partial(handle), 1)) == f"{__name__}.handle"
+    assert full_name_of(Notifier()) == here
+    assert full_name_of(Notifier().method) == f"{here}.method"
+    assert full_name_of(partial(partial(handle), 1)) == f"{__name__}.handle"

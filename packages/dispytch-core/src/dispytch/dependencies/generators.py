@@ -7,6 +7,7 @@ never lost.
 
 from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import Executor
 from contextvars import copy_context
 from types import GeneratorType, TracebackType
 from typing import Any
@@ -90,9 +91,15 @@ class AsyncOpened:
 class ThreadOpened:
     """A context in which a generator stands at its yield, both halves run in worker threads."""
 
-    __slots__ = ("_context", "_generator", "_opened")
+    __slots__ = ("_context", "_generator", "_opened", "_threads")
 
-    def __init__(self, generator: "GeneratorType[Any, None, None]", name: str) -> None:
+    def __init__(
+        self,
+        generator: "GeneratorType[Any, None, None]",
+        name: str,
+        threads: Executor | None,
+    ) -> None:
+        self._threads = threads
         self._generator = generator
         self._opened = Opened(generator, name)
         # One context for both halves, so that the second can reset what the first has set.
@@ -100,7 +107,7 @@ class ThreadOpened:
 
     async def __aenter__(self) -> Any:
         try:
-            return await in_thread(self._context, self._opened.__enter__)
+            return await in_thread(self._threads, self._context, self._opened.__enter__)
         except CancelledError as error:
             # The generator may stand at its yield already; while its thread runs, it cannot be had.
             if not self._generator.gi_running:
@@ -110,7 +117,7 @@ class ThreadOpened:
     async def __aexit__(
         self, kind: object, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await in_thread(self._context, self._opened.__exit__, kind, error, traceback)
+        await in_thread(self._threads, self._context, self._opened.__exit__, kind, error, traceback)
 
 
 def _is_passed_on(error: BaseException, raised: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """Running a plan: `bind` turns it into one callable that does nothing but the calls."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextvars import copy_context
 from inspect import isawaitable
 from itertools import groupby
@@ -20,19 +21,21 @@ Rest = Callable[[Values], Awaitable[Any]]
 """What is still to be done in a run, given the values so far."""
 
 
-def bind(plan: Plan, values: Mapping[type, object]) -> Callable[[Event[Any]], Awaitable[Any]]:
+def bind(
+    plan: Plan, values: Mapping[type, object], threads: Executor | None = None
+) -> Callable[[Event[Any]], Awaitable[Any]]:
     """The plan as an async callable of the event, which returns what the handler returns.
 
     ``values`` holds a value for each of ``plan.provided``. Dependencies and an async handler run
     in the task that awaits it, with its context variables; a handler that is not async runs in a
-    worker thread, with a copy of them. Before it is done, generators are torn down in reverse
-    order. It raises what the handler, a dependency or a teardown raises, an earlier exception
-    being the context of a later one.
+    worker thread, one of ``threads``, with a copy of them. Before it is done, generators are torn
+    down in reverse order. It raises what the handler, a dependency or a teardown raises, an
+    earlier exception being the context of a later one.
 
     Raises:
         KeyError: a type in ``plan.provided`` has no value.
     """
-    places = _Places(plan, values)
+    places = _Places(plan, values, threads)
     known = places.known
     rest = _handling(plan.handler, places)
     for is_generator, steps in groupby(reversed(plan.steps), lambda step: step.is_generator):
@@ -46,9 +49,10 @@ def bind(plan: Plan, values: Mapping[type, object]) -> Callable[[Event[Any]], Aw
 
 
 class _Places:
-    """Where in the values of a run each source stands."""
+    """Where in the values of a run each source stands, and the threads of the run."""
 
-    def __init__(self, plan: Plan, values: Mapping[type, object]) -> None:
+    def __init__(self, plan: Plan, values: Mapping[type, object], threads: Executor | None) -> None:
+        self.threads = threads
         calls = (*plan.steps, plan.handler)
         sources = [argument.source for call in calls for argument in call.arguments]
         self._fixed = [one for one in sources if isinstance(one, (Provided, Constant))]
@@ -67,12 +71,12 @@ class _Places:
 
 
 def _handling(call: Call, places: _Places) -> Rest:
-    invoke = _invocation(call, places)
+    invoke, threads = _invocation(call, places), places.threads
     if call.is_async:
         return invoke
 
     async def handle(values: Values) -> Any:
-        result = await in_thread(copy_context(), invoke, values)
+        result = await in_thread(threads, copy_context(), invoke, values)
         # A function that is not async may still return what an async one has given it.
         return await result if isawaitable(result) else result
 
@@ -93,8 +97,10 @@ def _after(steps: Sequence[Call], places: _Places, rest: Rest) -> Rest:
 
 
 def _making(step: Call, places: _Places) -> Invoke:
-    invoke = _invocation(step, places)
-    return (lambda values: in_thread(copy_context(), invoke, values)) if step.thread else invoke
+    invoke, threads = _invocation(step, places), places.threads
+    if not step.thread:
+        return invoke
+    return lambda values: in_thread(threads, copy_context(), invoke, values)
 
 
 def _within(step: Call, places: _Places, rest: Rest) -> Rest:
@@ -108,10 +114,14 @@ def _within(step: Call, places: _Places, rest: Rest) -> Rest:
                 return await rest(values)
 
         return run
-    opened = AsyncOpened if step.is_async else ThreadOpened
+    threads = places.threads
+
+    def opened(values: Values) -> AsyncOpened | ThreadOpened:
+        made = invoke(values)
+        return AsyncOpened(made, name) if step.is_async else ThreadOpened(made, name, threads)
 
     async def run_async(values: Values) -> Any:
-        async with opened(invoke(values), name) as result:
+        async with opened(values) as result:
             values.append(result)
             return await rest(values)
 

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextvars import Context
 from typing import Any
 
 
-async def in_thread(context: Context, func: Callable[..., Any], *args: Any) -> Any:
+async def in_thread(
+    threads: Executor | None, context: Context, func: Callable[..., Any], *args: Any
+) -> Any:
     """Call ``func`` in a worker thread, within ``context``, and wait for its end.
+
+    ``threads`` are those to choose from; None means the event loop's own.
 
     A thread cannot be stopped. When cancelled before the thread has begun, ``func`` is never
     called; when cancelled later, the cancellation is raised after ``func`` has ended, so that
@@ -16,7 +20,7 @@ async def in_thread(context: Context, func: Callable[..., Any], *args: Any) -> A
     wait, and leaves the thread to itself.
     """
     call: Future[Any] = Future()
-    asyncio.get_running_loop().run_in_executor(None, _work, call, context, func, args)
+    asyncio.get_running_loop().run_in_executor(threads, _work, call, context, func, args)
     ended = asyncio.wrap_future(call)
     try:
         await asyncio.wait([ended])

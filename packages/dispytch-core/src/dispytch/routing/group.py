@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from dispytch.dependencies.callables import full_name_of
 from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.failure import FailurePolicy, checked
 from dispytch.middleware import Middleware
 from dispytch.retry import ErrorTypes, RetryPolicy
-from dispytch.routing.registration import Handler, Registration, handler_name
+from dispytch.routing.registration import Handler, Registration
 
 F = TypeVar("F", bound=Handler)
 
@@ -71,7 +72,7 @@ class HandlerGroup:
                     timeout=_timeout(timeout),
                 )
             except ConfigurationError as error:
-                raise InvalidHandler(f"handler {handler_name(function)}: {error}") from error
+                raise InvalidHandler(f"handler {full_name_of(function)}: {error}") from error
             self._members.append(registration)
             return function
 

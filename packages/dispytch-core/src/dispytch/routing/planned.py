@@ -1,6 +1,7 @@
 """Registrations, checked at start and then bound to what a running listener provides."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,10 @@ class PlannedRoute:
     plan: Plan
     adapter: TypeAdapter[Any]
 
-    def bind(self, defaults: Defaults, values: Mapping[type, object]) -> Route:
-        """The route, with the values that its dependencies ask for by type."""
+    def bind(
+        self, defaults: Defaults, values: Mapping[type, object], threads: Executor | None = None
+    ) -> Route:
+        """The route, with the values that its dependencies ask for by type, and its threads."""
         given = self.registration
         return Route(
             name=given.name,
@@ -45,7 +48,7 @@ class PlannedRoute:
             event=given.event,
             adapter=self.adapter,
             codecs=defaults.codecs,
-            run=wrap(bind(self.plan, values), defaults.middlewares + given.middlewares),
+            run=wrap(bind(self.plan, values, threads), defaults.middlewares + given.middlewares),
             retry=given.retry or defaults.retry,
             dead_letter=given.dead_letter or defaults.dead_letter,
             timeout=given.timeout,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
+from dispytch.dependencies.callables import full_name_of
 from dispytch.failure import FailurePolicy
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
@@ -30,13 +30,4 @@ class Registration:
     @property
     def name(self) -> str:
         """The handler's module and qualified name."""
-        return handler_name(self.handler)
-
-
-def handler_name(handler: Handler) -> str:
-    """The module and qualified name under which logs and errors speak of a handler."""
-    if isinstance(handler, partial):
-        return handler_name(handler.func)
-    module = getattr(handler, "__module__", None) or "?"
-    name = getattr(handler, "__qualname__", None) or type(handler).__qualname__
-    return f"{module}.{name}"
+        return full_name_of(self.handler)

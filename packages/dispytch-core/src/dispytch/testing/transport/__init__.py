@@ -9,8 +9,8 @@ Subclass it in the tests of a backend, and say how to reach the broker::
 
 It needs pytest and pytest-asyncio, and looks at the backend's `Features`, never at its name. Every
 test uses topics and groups of its own, so that a broker can be shared. With ``shared_order``, the
-topics that `prepare` makes must have several streams: two members cannot share one. What else a subclass may
-say about its broker stands in `Scene`. For failures that show the compared values, put
+topics that `prepare` makes must have several streams: two members cannot share one. What else a
+subclass may say about its broker stands in `Scene`. For failures that show the compared values, put
 ``pytest.register_assert_rewrite("dispytch.testing.transport")`` into ``conftest.py``.
 """
 
