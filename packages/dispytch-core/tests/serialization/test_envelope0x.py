@@ -43,7 +43,7 @@ def test_reading() -> None:
     )
 
 
-@given(text, text, values, st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)))
+@given(text, text, values, st.datetimes(datetime(1974, 1, 1), datetime(2200, 1, 1)))
 def test_what_is_written_is_read_again(id_: str, type_: str, body: Any, time: datetime) -> None:
     time = time.replace(tzinfo=UTC)
     data = JsonCodec().encode(ANY, body)
@@ -52,6 +52,8 @@ def test_what_is_written_is_read_again(id_: str, type_: str, body: Any, time: da
         Envelope(id_, type_, "ignored", time.isoformat(), "application/json", data)
     )
     assert set(json.loads(value)) == {"id", "type", "body", "timestamp"}
+    # 0.10 validates it as an int.
+    assert isinstance(json.loads(value)["timestamp"], int)
     assert headers == [("content-type", b"application/json")]
     delivery = delivered(value, headers)
     envelope = wire.reader(("ce_",))(delivery)
@@ -59,7 +61,7 @@ def test_what_is_written_is_read_again(id_: str, type_: str, body: Any, time: da
     assert JsonCodec().decode(ANY, envelope.data) == JsonCodec().decode(ANY, data)
     timestamp = Event(body, envelope, delivery).timestamp
     assert timestamp is not None
-    assert abs((timestamp - time).total_seconds()) < 1e-5
+    assert abs((timestamp - time).total_seconds()) <= 5.1e-4
 
 
 @pytest.mark.parametrize("body", [10**30, math.inf, "größe 🌍", None, [], 1e-300])
@@ -76,6 +78,7 @@ def test_nan_is_carried_too() -> None:
     [
         (0, "1970-01-01T00:00:00+00:00"),
         (1577836800, "2020-01-01T00:00:00+00:00"),
+        (1577836800500, "2020-01-01T00:00:00.500000+00:00"),
         ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00+00:00"),
         ("2020-01-01T00:00:00+02:00", "2020-01-01T00:00:00+02:00"),
     ],

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pydantic_core
 
@@ -15,9 +15,14 @@ from dispytch.serialization.wire import Reader, WireFormat, Writer
 
 _FIELDS = frozenset({"id", "type", "body", "timestamp"})
 
+_MILLISECONDS_FROM: Final = 1e11
+"""As seconds this is the year 5138, as milliseconds 1973: no event is from either."""
+
 
 class Envelope0x(WireFormat):
-    """Writes ``{"id", "type", "body", "timestamp"}``, with the timestamp in seconds.
+    """Writes ``{"id", "type", "body", "timestamp"}``, with the timestamp in whole milliseconds.
+
+    That is what 0.10 writes and insists on. A timestamp in seconds or in ISO 8601 is read as well.
 
     Reads it, and everything that ``otherwise`` reads (CloudEvents by default), so that a topic may
     hold both while a system moves from one to the other.
@@ -73,7 +78,8 @@ def _time(timestamp: object) -> str:
         if isinstance(timestamp, str):
             return datetime.fromisoformat(timestamp).isoformat()
         if isinstance(timestamp, int | float):
-            return datetime.fromtimestamp(timestamp, UTC).isoformat()
+            seconds = timestamp / 1000 if abs(timestamp) >= _MILLISECONDS_FROM else timestamp
+            return datetime.fromtimestamp(seconds, UTC).isoformat()
     except (ValueError, OverflowError, OSError) as error:
         raise DecodeError(f"the envelope's timestamp {timestamp!r} is no time: {error}") from error
     raise DecodeError(f"the envelope's timestamp {timestamp!r} is neither a number nor a text")
@@ -84,7 +90,7 @@ def _write(envelope: Envelope) -> tuple[bytes, Headers]:
         raise EncodeError(f"the 0.x envelope holds JSON only, not {envelope.content_type!r}")
     time = datetime.fromisoformat(envelope.time) if envelope.time else datetime.now(UTC)
     head = pydantic_core.to_json(
-        {"id": envelope.id, "type": envelope.type, "timestamp": time.timestamp()}
+        {"id": envelope.id, "type": envelope.type, "timestamp": round(time.timestamp() * 1000)}
     )
     # The body is JSON already: it is set into the envelope as it stands.
     return head[:-1] + b',"body":' + envelope.data + b"}", [(CONTENT_TYPE, JSON.encode())]
