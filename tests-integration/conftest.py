@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from brokers import provision
 from brokers.broker import Broker
 from brokers.containers import kafka_container, rabbitmq_container
 from brokers.local_kafka import LocalKafka
 from brokers.local_rabbitmq import LocalRabbitMQ
+from brokers.provision import Provision, from_url, required
 
 pytest.register_assert_rewrite("dispytch.testing")
 
@@ -16,26 +16,26 @@ pytest.register_assert_rewrite("dispytch.testing")
 collect_ignore = ["packaging/acme-broker"]
 
 
+KAFKA = Provision(
+    "Apache Kafka",
+    {"container": kafka_container, "local": LocalKafka, "url": from_url("KAFKA_URL")},
+)
+RABBITMQ = Provision(
+    "RabbitMQ",
+    {"container": rabbitmq_container, "local": LocalRabbitMQ, "url": from_url("RABBITMQ_URL")},
+)
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
     """Apache Kafka, running."""
-    ways: dict[str, provision.Way] = {
-        "container": kafka_container,
-        "local": LocalKafka,
-        "url": provision.from_url("KAFKA_URL"),
-    }
-    yield from provision.provided("Apache Kafka", ways)
+    yield from KAFKA.running()
 
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[Broker]:
     """RabbitMQ, running."""
-    ways: dict[str, provision.Way] = {
-        "container": rabbitmq_container,
-        "local": LocalRabbitMQ,
-        "url": provision.from_url("RABBITMQ_URL"),
-    }
-    yield from provision.provided("RabbitMQ", ways)
+    yield from RABBITMQ.running()
 
 
 @pytest.fixture
@@ -53,19 +53,19 @@ def broker_url(request: pytest.FixtureRequest, unique: str) -> str:
     return broker.url
 
 
-def pytest_report_header() -> str:
-    """Say what happens to tests whose broker is missing."""
-    return f"a missing broker: {'fails' if provision.required() else 'is skipped'}"
+def pytest_report_header() -> list[str]:
+    """Say which brokers the tests have, and what happens to those whose broker is missing."""
+    missing = f"a missing broker: {'fails' if required() else 'is skipped'}"
+    return [KAFKA.what, RABBITMQ.what, missing]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which brokers there were, and loudly which there were not."""
-    for name, what in provision.had.items():
-        terminalreporter.write_line(f"{name}: {what}")
-    for name, why in provision.skipped.items():
-        terminalreporter.section(f"NOT TESTED on {name}", sep="!", red=True)
-        terminalreporter.write_line(why)
-        terminalreporter.write_line(
-            "Install it (apt-get install rabbitmq-server default-jre-headless maven), run Docker, "
-            "or name a running one in KAFKA_URL or RABBITMQ_URL."
-        )
+    """Say loudly which brokers there were not."""
+    for provision in (KAFKA, RABBITMQ):
+        if provision.missed:
+            terminalreporter.section(f"NOT TESTED on {provision.name}", sep="!", red=True)
+            terminalreporter.write_line(provision.what)
+            terminalreporter.write_line(
+                "Install it (apt-get install rabbitmq-server default-jre-headless maven), run "
+                "Docker, or name a running one in KAFKA_URL or RABBITMQ_URL."
+            )

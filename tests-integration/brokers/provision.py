@@ -33,23 +33,6 @@ class UrlBroker:
         """See the class."""
 
 
-had: dict[str, str] = {}
-"""Which brokers were used, by name, and what they were: for the report."""
-
-skipped: dict[str, str] = {}
-"""Which brokers could not be had, and why: for the report."""
-
-
-def provided(name: str, ways: dict[str, Way]) -> Iterator[Broker]:
-    """The body of a fixture: a running broker, got in the first of these ways that works."""
-    broker = _first_that_runs(name, ways)
-    had[name] = f"{broker.version} ({broker.provenance})"
-    try:
-        yield broker
-    finally:
-        broker.stop()
-
-
 def required() -> bool:
     """Whether a missing broker is a failure."""
     return os.environ.get("REQUIRE_BROKERS", "") not in ("", "0")
@@ -67,18 +50,52 @@ def from_url(variable: str) -> Way:
     return way
 
 
-def _first_that_runs(name: str, ways: dict[str, Way]) -> Broker:
-    wanted = os.environ.get("TEST_BROKERS")
-    reasons: list[str] = []
-    for kind, way in ways.items():
-        if wanted in (None, "", kind):
+class Provision:
+    """One broker for a run of the tests: chosen before they begin, started when it is needed.
+
+    ways: how it may be had, by kind; the first that works is taken.
+    """
+
+    def __init__(self, name: str, ways: dict[str, Way]) -> None:
+        self.name = name
+        wanted = os.environ.get("TEST_BROKERS")
+        self._ways = [(kind, way) for kind, way in ways.items() if wanted in (None, "", kind)]
+        self._reasons = [] if self._ways else [f"TEST_BROKERS={wanted} names no way to get it"]
+        self._chosen: Broker | None = None
+        self.missed = False
+
+    @property
+    def what(self) -> str:
+        """Which broker it is, or why there is none."""
+        broker = self._choose()
+        if broker is None:
+            return f"{self.name}: NONE ({'; '.join(self._reasons)})"
+        return f"{self.name}: {broker.version} ({broker.provenance})"
+
+    def running(self) -> Iterator[Broker]:
+        """The body of a fixture: the broker, running; it ends with the fixture."""
+        while (broker := self._choose()) is not None:
             try:
-                broker = way()
                 broker.start()
-                return broker
             except BrokerUnavailable as reason:
-                reasons.append(f"{kind}: {reason}")
-    skipped[name] = "; ".join(reasons) or f"TEST_BROKERS={wanted} names no way to get it"
-    if required():
-        pytest.fail(f"{name} is required and cannot be had: {skipped[name]}", pytrace=False)
-    pytest.skip(f"{name} cannot be had: {skipped[name]}")
+                self._reasons.append(str(reason))
+                self._chosen = None
+            else:
+                try:
+                    yield broker
+                finally:
+                    broker.stop()
+                return
+        self.missed = True
+        if required():
+            pytest.fail(f"required, and cannot be had: {self.what}", pytrace=False)
+        pytest.skip(f"cannot be had: {self.what}")
+
+    def _choose(self) -> Broker | None:
+        while self._chosen is None and self._ways:
+            kind, way = self._ways.pop(0)
+            try:
+                self._chosen = way()
+            except BrokerUnavailable as reason:
+                self._reasons.append(f"{kind}: {reason}")
+        return self._chosen

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pika
 import pytest
-from brokers import provision
 from brokers.local_rabbitmq import LocalRabbitMQ
+from brokers.provision import Provision
 
 from dispytch.exceptions import (
     BrokerUnreachable,
@@ -38,8 +38,7 @@ def node(request: pytest.FixtureRequest) -> Iterator[LocalRabbitMQ]:
     if isinstance(shared, LocalRabbitMQ):
         yield shared
     else:
-        ways: dict[str, provision.Way] = {"local": LocalRabbitMQ}
-        for own in provision.provided("RabbitMQ, as a node of the tests' own", ways):
+        for own in Provision("RabbitMQ of the tests' own", {"local": LocalRabbitMQ}).running():
             assert isinstance(own, LocalRabbitMQ)
             yield own
 

@@ -1,6 +1,7 @@
 """Acme's backend against the contract, as its author would run it."""
 
 import pytest
+
 from acme_broker import AcmeBackend
 from dispytch.testing.transport import TransportContract
 
