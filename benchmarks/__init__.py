@@ -1,0 +1,1 @@
+"""dispytch beside hand-written code, measured in one run: see the README."""

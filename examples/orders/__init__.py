@@ -1,0 +1,1 @@
+"""An example service: orders are placed, paid and shipped."""
