@@ -325,6 +325,23 @@ async def test_what_is_unsettled_when_the_context_is_left_comes_again(url: str) 
         assert at.revoked == []
 
 
+@pytest.mark.parametrize("round_", range(8))
+async def test_what_comes_again_comes_in_order(url: str, round_: int) -> None:
+    async with setting(url) as at:
+        producer = await at.producer()
+        async with AsyncExitStack() as stack:
+            consumer = await at.consumer(max_in_flight=10 + round_, stack=stack)
+            await producer.send(at.messages(40))
+            held = await take(consumer, 3, ack=False)
+            consumer.stop_receiving()
+            for delivery in held[: round_ % 3]:
+                consumer.ack(delivery)
+            await consumer.flush()
+        settled = round_ % 3
+        again = await take(await at.consumer(), 40 - settled)
+        assert values(again) == list(range(settled, 40))
+
+
 async def test_a_nack_brings_the_delivery_again(url: str) -> None:
     async with setting(url) as at:
         consumer, producer = await at.consumer(), await at.producer()

@@ -18,6 +18,7 @@ from dispytch import (
     EventEmitter,
     EventListener,
     HandlerGroup,
+    JsonCodec,
     RetryPolicy,
 )
 from dispytch.exceptions import (
@@ -357,6 +358,26 @@ async def test_def_handlers_run_beside_each_other_up_to_the_concurrency(url: str
         async with asyncio.timeout(10):
             while listener.outcomes.handled < 40:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+class LoudJson(JsonCodec):
+    content_type = "application/vnd.loud+json"
+
+
+async def test_an_emitter_in_a_handler_writes_with_the_first_codec(url: str, seen: Seen) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order], emitter: EventEmitter) -> None:
+        await emitter.emit(Note(text="seen"))
+
+    @group.handler(topic="notes")
+    async def note(event: Event) -> None:
+        seen.add(event.envelope.content_type)
+
+    async with listening(url, group, codecs=[LoudJson()]):
+        await emit(url, Placed(number=1))
+        assert await seen.wait(1) == ["application/vnd.loud+json"]
 
 
 async def test_entering_twice_is_refused(url: str) -> None:

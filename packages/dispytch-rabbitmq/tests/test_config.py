@@ -30,6 +30,10 @@ def test_schemes_with_an_s_speak_tls(scheme: str) -> None:
     assert (config.cafile, config.verify) == ("/ca.pem", False)
 
 
+def test_no_host_is_this_machine() -> None:
+    assert configure_from_url("rabbitmq://").host == "localhost"
+
+
 def test_options_follow_the_question_mark() -> None:
     config = configure_from_url("amqp://h?queue_type=classic&heartbeat=5&send_timeout=1.5")
     assert (config.queue_type, config.heartbeat, config.send_timeout) == ("classic", 5, 1.5)
@@ -39,7 +43,6 @@ def test_options_follow_the_question_mark() -> None:
     ("url", "says"),
     [
         ("http://h", "scheme 'http'"),
-        ("amqp://", "no host"),
         ("amqp://h:99999", "port"),
         ("amqp://me:pa/ss@h", "percent-encoded"),
         ("amqp://h/a/b", "%2F"),

@@ -67,6 +67,7 @@ class EventEmitter:
 
         Raises:
             InvalidEvent, EncodeError: it cannot be made a message; nothing was sent.
+            TopologyError: the broker cannot have such a topic; nothing was sent.
             MessageTooLarge, Unroutable: the broker refuses it.
             SendTimeout: it may or may not have been taken; see `on_timeout`.
             TransportError: it was not taken, for the reason that the text gives.
@@ -80,6 +81,7 @@ class EventEmitter:
 
         Raises:
             InvalidEvent, EncodeError: one of them cannot be made a message; nothing was sent.
+            TopologyError: the broker cannot have the topic of one of them; nothing was sent.
             SendError: names the index of each event that is not confirmed, with its reason. The
                 others are durable.
         """

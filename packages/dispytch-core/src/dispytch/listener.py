@@ -168,7 +168,10 @@ class EventListener:
         async with AsyncExitStack() as stack:
             values: dict[type, object] = {}
             if any(EventEmitter in route.plan.provided for route in planned):
-                emitter = EventEmitter(self._backend, source=self._group, wire=self._wire)
+                codec = self._defaults.codecs.writer
+                emitter = EventEmitter(
+                    self._backend, source=self._group, wire=self._wire, codec=codec
+                )
                 values[EventEmitter] = await stack.enter_async_context(emitter)
             # As many as events are handled at once; each is started when it is first needed.
             threads = ThreadPoolExecutor(self._concurrency, thread_name_prefix="dispytch")

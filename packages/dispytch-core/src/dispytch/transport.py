@@ -91,6 +91,7 @@ class Producer(ABC):
         Cancellation leaves it open which messages were taken.
 
         Raises:
+            TopologyError: the broker cannot have a topic of that name; nothing was sent.
             SendError: names each message that is not confirmed, with its reason:
                 `MessageTooLarge`, `Unroutable`, `SendTimeout`, `BrokerUnreachable`, or another
                 `TransportError`. The others are durable.

@@ -11,6 +11,8 @@ from dispytch.exceptions import BodyInvalid, DecodeError, EncodeError
 
 JSON = "application/json"
 
+_COMPLAINTS_SHOWN = 5
+
 
 class Codec(ABC):
     """Writes and reads bodies in one format.
@@ -66,11 +68,23 @@ class JsonCodec(Codec):
             # A string in the body that should hold JSON is refused with the same type of error.
             if first["type"] == "json_invalid" and not first["loc"]:
                 raise DecodeError(f"the bytes are not JSON: {first['msg']}") from error
-            raise BodyInvalid(f"the body is refused: {error}") from error
+            raise BodyInvalid(f"the body is refused: {_complaints(error)}") from error
         except Exception as error:
             raise BodyInvalid(
                 f"a validator of the body failed: {type(error).__name__}: {error}"
             ) from error
+
+
+def _complaints(error: ValidationError) -> str:
+    """Where and why, in one line; never the values, which may be anybody's secrets."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    shown = [f"{_path(one['loc'])}{one['msg']}" for one in found[:_COMPLAINTS_SHOWN]]
+    more = len(found) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) + ": " if location else ""
 
 
 class Codecs:

@@ -69,7 +69,7 @@ async def connected(make: Callable[[], AnyClient], config: KafkaConfig) -> AnyCl
     raise BrokerUnreachable(
         f"no Kafka broker at {config.address} took a connection within "
         f"{config.connect_timeout:g} s; check the address, that the broker runs, and the "
-        "credentials and TLS options (the log of aiokafka has the reason for each attempt)"
+        f"credentials and TLS options (it failed with {reason or 'no answer'})"
     ) from reason
 
 

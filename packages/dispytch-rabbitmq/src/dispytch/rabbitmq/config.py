@@ -140,8 +140,9 @@ def configure(options: dict[str, Any]) -> RabbitMQConfig:
 def configure_from_url(url: str) -> RabbitMQConfig:
     """A configuration from ``amqp://user:password@host:port/vhost?option=value``.
 
-    The schemes are amqp and rabbitmq, with TLS amqps and rabbitmqs. User, password and virtual
-    host are percent-decoded; an empty path means the virtual host ``/``.
+    The schemes are amqp and rabbitmq, with TLS amqps and rabbitmqs. No host means localhost.
+    User, password and virtual host are percent-decoded; an empty path means the virtual host
+    ``/``.
 
     Raises:
         ConfigurationError: the URL or an option in it is wrong; the text names the part, and
@@ -159,11 +160,8 @@ def configure_from_url(url: str) -> RabbitMQConfig:
     if parts.scheme not in PLAIN_SCHEMES + TLS_SCHEMES:
         schemes = ", ".join(PLAIN_SCHEMES + TLS_SCHEMES)
         raise ConfigurationError(f"RabbitMQ URL: scheme {parts.scheme!r} is none of {schemes}")
-    if not parts.hostname:
-        raise ConfigurationError(
-            f"RabbitMQ URL: no host; write {parts.scheme}://user:password@host:port/vhost"
-        )
-    options: dict[str, Any] = {"host": parts.hostname, "tls": parts.scheme in TLS_SCHEMES}
+    host, tls = parts.hostname or "localhost", parts.scheme in TLS_SCHEMES
+    options: dict[str, Any] = {"host": host, "tls": tls}
     if port is not None:
         options["port"] = port
     if parts.username:

@@ -103,15 +103,20 @@ class Consumption:
                 await self._sync(self._channel)
 
     def stop(self) -> None:
-        """Ask the broker for nothing more; what was not handed out stays with it."""
+        """Hand out nothing more; what comes goes back with the rest when the channel closes.
+
+        The consumer is not cancelled at the broker, which would queue again what is on its way
+        before that, and so ahead of what is older.
+        """
         self._stopped = True
         self.buffer.clear()
-        self._due.set()
 
     async def close(self) -> None:
         """Give the queue up: tell what is settled; what is not goes back to the queue."""
         await self.flush()
         self._end(QueueGone("the consumer was closed"))
+        if self._teller is not None:
+            await asyncio.gather(self._teller, return_exceptions=True)
         if self._channel is not None:
             with contextlib.suppress(AmqpError), translated_failures():
                 await self._channel.close()
@@ -156,14 +161,10 @@ class Consumption:
         self._due.set()
 
     async def _tell_when_due(self, channel: Channel) -> None:
-        cancelled = False
         with contextlib.suppress(AmqpError), translated_failures():
             while True:
                 await self._due.wait()
                 self._due.clear()
-                if self._stopped and not cancelled:
-                    cancelled = True
-                    await channel.basic_cancel(CONSUMER_TAG, nowait=True)
                 overdue, self._overdue = self._overdue, False
                 await self._tell(channel, everything=overdue)
                 self._set_timer()

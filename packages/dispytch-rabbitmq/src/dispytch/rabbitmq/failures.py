@@ -96,7 +96,11 @@ def failure(error: BaseException | None) -> AmqpError:
 
 def reason(error: BaseException) -> str:
     """What an exception says of itself, without the driver's own preamble."""
-    return ", ".join(str(part) for part in error.args) or repr(error)
+    match error.args:
+        case (int(), str(text)):
+            return text
+        case parts:
+            return ", ".join(str(part) for part in parts) or repr(error)
 
 
 def _closed(

@@ -31,10 +31,12 @@ from dispytch.rabbitmq.link import Link, backoff
 from dispytch.rabbitmq.messages import DEFAULT_CONFIG, properties
 from dispytch.rabbitmq.outgoing import Batch, Outgoing
 from dispytch.rabbitmq.publishing import Publishing
-from dispytch.rabbitmq.topology import check_routing_key, routing_key
+from dispytch.rabbitmq.topology import check_routing_key, check_topics, routing_key
 from dispytch.transport import Producer
 
 logger = logging.getLogger("dispytch.rabbitmq")
+
+_KNOWN_TOPICS = 10_000
 
 
 class RabbitMQProducer(Producer):
@@ -51,6 +53,7 @@ class RabbitMQProducer(Producer):
         self._backlog: deque[Outgoing] = deque()
         self._publishing = Publishing(config.exchange, self._pump)
         self._suspects = 0
+        self._known_topics: set[str] = set()
         self._batches: set[asyncio.Future[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._failure: TransportError | None = None
@@ -81,9 +84,10 @@ class RabbitMQProducer(Producer):
         await self._link.close()
 
     async def send(self, messages: Sequence[Message]) -> None:
-        """Send a batch; return once the broker has confirmed all of it."""
+        """See `Producer.send`."""
         if self._failure is not None:
             raise SendError({index: self._failure for index in range(len(messages))}, len(messages))
+        self._check_topics(messages)
         batch = Batch(len(messages))
         sending = self._encoded(messages, batch)
         self._backlog.extend(sending)
@@ -100,6 +104,12 @@ class RabbitMQProducer(Producer):
             self._batches.discard(batch.done)
         if batch.failures:
             raise SendError(batch.failures, len(messages))
+
+    def _check_topics(self, messages: Sequence[Message]) -> None:
+        for topic in {message.topic for message in messages} - self._known_topics:
+            check_topics((topic,))
+            if len(self._known_topics) < _KNOWN_TOPICS:
+                self._known_topics.add(topic)
 
     def _encoded(self, messages: Sequence[Message], batch: Batch) -> list[Outgoing]:
         sending: list[Outgoing] = []
@@ -124,7 +134,7 @@ class RabbitMQProducer(Producer):
 
     async def _keep(self) -> None:
         while True:
-            error = await self._publishing.over
+            error = await asyncio.shield(self._publishing.over)
             self._recover(error)
             logger.warning("producer of RabbitMQ at %s: %s", self._config.address, error)
             for wait in backoff():
@@ -152,7 +162,8 @@ class RabbitMQProducer(Producer):
         waiting = [message for message in unconfirmed if not message.batch.over]
         if self._is_about_a_message(error):
             if len(waiting) == 1:
-                waiting.pop().settle(self._refused(error))
+                message = waiting.pop()
+                message.settle(self._refused(message, error))
             self._suspects = max(self._suspects, len(waiting))
         for message in reversed(waiting):
             self._backlog.appendleft(message)
@@ -165,9 +176,13 @@ class RabbitMQProducer(Producer):
         # A missing exchange is declared together with the next channel.
         return not (error.code == NOT_FOUND and self._config.declare == "auto")
 
-    def _refused(self, error: ClosedByBroker) -> TransportError:
+    def _refused(self, message: Outgoing, error: ClosedByBroker) -> TransportError:
         if "larger than" in error.text:
-            return MessageTooLarge(f"the broker refuses a message of this size: {error.text}")
+            return MessageTooLarge(
+                f"a message to {message.topic!r} is too large for RabbitMQ at "
+                f"{self._config.address}: send less, or raise max_message_size of the broker "
+                f"({error.text})"
+            )
         if error.code == NOT_FOUND:
             return TransportError(
                 f"exchange {self._config.exchange!r} is missing at {self._config.address}: make "

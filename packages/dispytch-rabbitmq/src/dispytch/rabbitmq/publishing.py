@@ -8,7 +8,6 @@ from dispytch.exceptions import MessageTooLarge, TransportError, Unroutable
 from dispytch.rabbitmq.driver import (
     Channel,
     NotTaken,
-    Properties,
     Returned,
     frame_max,
     header_size,
@@ -86,7 +85,7 @@ class Publishing:
 
     async def _outcome(self, channel: Channel, message: Outgoing) -> TransportError | None:
         try:
-            _check_size(message.properties, frame_max(channel))
+            _check_size(message, frame_max(channel))
             message.sent = True
             with translated_failures():
                 await self._confirmed(channel, message)
@@ -127,14 +126,15 @@ class Publishing:
             self.over.set_result(error)
 
 
-def _check_size(properties: Properties, limit: int) -> None:
+def _check_size(message: Outgoing, limit: int) -> None:
+    properties = message.properties
     headers = properties.headers or {}
     # Most are far below the limit, so that their size need not be counted out.
     rough = sum(len(name) + _length(value) for name, value in headers.items())
     if rough * 8 > limit and (size := header_size(properties)) + _OVERHEAD > limit:
         raise MessageTooLarge(
-            f"the headers have {size} bytes; they must fit into one frame of {limit} (frame_max "
-            "of the broker)"
+            f"the headers of a message to {message.topic!r} have {size} bytes and must fit into "
+            f"one frame of {limit}: move something into the body, or raise frame_max of the broker"
         )
 
 

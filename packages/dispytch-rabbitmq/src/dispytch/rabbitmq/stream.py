@@ -68,7 +68,7 @@ class QueueStream:
         """
         while not self._stopped:
             lost = self.current
-            reason = await lost.over
+            reason = await asyncio.shield(lost.over)
             logger.warning("queue %s: %s", self._queue.name, reason)
             await on_revoke([lost.lease])
             if not self._stopped:

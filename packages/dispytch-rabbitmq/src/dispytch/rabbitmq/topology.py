@@ -96,7 +96,9 @@ def check_name(what: str, name: str) -> None:
             f"{what} {name!r} cannot be a name on RabbitMQ; allowed are {_ALLOWED_TEXT}"
         )
     if name.startswith("amq."):
-        raise TopologyError(f"{what} {name!r}: RabbitMQ reserves names that begin with 'amq.'")
+        raise TopologyError(
+            f"{what} {name!r}: RabbitMQ reserves names that begin with 'amq.'; rename it"
+        )
     _check_length(f"{what} {name[:40]!r}...", name)
 
 
@@ -113,7 +115,7 @@ def _check_words(topic: str) -> None:
     if {"*", "#"} & set(routing_key(topic).split(".")):
         raise TopologyError(
             f"topic {topic!r}: the words '*' and '#' stand for other words in a binding of "
-            "RabbitMQ and cannot be part of a topic's name"
+            "RabbitMQ and cannot be part of a topic's name; rename it"
         )
 
 
