@@ -18,7 +18,6 @@ from dispytch import (
     EventEmitter,
     EventListener,
     HandlerGroup,
-    JsonCodec,
     RetryPolicy,
 )
 from dispytch.exceptions import (
@@ -31,6 +30,7 @@ from dispytch.exceptions import (
     InvalidHandler,
     NotRunning,
 )
+from dispytch.serialization import JsonCodec
 
 
 class Order(BaseModel):
