@@ -362,6 +362,7 @@ async def test_def_handlers_run_beside_each_other_up_to_the_concurrency(url: str
 
 class LoudJson(JsonCodec):
     content_type = "application/vnd.loud+json"
+    reads = ("application/json",)
 
 
 async def test_an_emitter_in_a_handler_writes_with_the_first_codec(url: str, seen: Seen) -> None:
