@@ -51,7 +51,7 @@ class FakeProducer(Producer):
         self.failures: dict[int, TransportError] = {}
         self.error: Exception | None = None
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
         await asyncio.sleep(0)
         self.batches.append(list(messages))
         if self.error is not None:

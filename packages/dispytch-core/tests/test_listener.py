@@ -228,7 +228,7 @@ async def test_a_body_that_cannot_be_had_halts_and_is_left_to_the_next_listener(
     await emit(url, Note(text="no order"))
     for _ in range(2):
         with pytest.raises(EventHalted, match=r"handle.*notes") as halted:
-            await asyncio.wait_for(listening(url, group).listen(), 5)
+            await asyncio.wait_for(listening(url, group, dead_letter="halt").listen(), 5)
         assert isinstance(halted.value.__cause__, BodyInvalid | DecodeError)
 
 
@@ -279,7 +279,7 @@ async def test_a_signal_ends_listening_cleanly(
 
     await emit(url, Placed(number=1))
     before = signal.getsignal(number)
-    await asyncio.wait_for(listening(url, group).listen(), 5)
+    await asyncio.wait_for(listening(url, group, dead_letter="halt").listen(), 5)
     assert seen.things == [1]
     assert signal.getsignal(number) == before
 
@@ -455,4 +455,4 @@ async def test_wrong_wiring_fails_at_start(
     group = HandlerGroup()
     group.handler(topic=topic)(handler)
     with pytest.raises(kind, match=f"(?s){text}"):
-        await asyncio.wait_for(listening(url, group).listen(), 5)
+        await asyncio.wait_for(listening(url, group, dead_letter="halt").listen(), 5)

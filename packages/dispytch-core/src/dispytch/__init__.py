@@ -2,11 +2,15 @@
 
 import pkgutil
 
+from dispytch.dead_letters import DeadLetterTopic
 from dispytch.dependencies import Dependency
 from dispytch.emitter import EventEmitter
 from dispytch.events import Event, EventBase
+from dispytch.exceptions import Reject, RetryAfter, Skip
+from dispytch.health import Health
 from dispytch.listener import EventListener
 from dispytch.middleware import Middleware
+from dispytch.replay import DeadLetter, DeadLetters
 from dispytch.retry import RetryPolicy
 from dispytch.routing import HandlerGroup
 from dispytch.serialization import CloudEvents, Envelope0x
@@ -15,6 +19,9 @@ __path__ = pkgutil.extend_path(__path__, __name__)
 
 __all__ = [
     "CloudEvents",
+    "DeadLetter",
+    "DeadLetterTopic",
+    "DeadLetters",
     "Dependency",
     "Envelope0x",
     "Event",
@@ -22,7 +29,11 @@ __all__ = [
     "EventEmitter",
     "EventListener",
     "HandlerGroup",
+    "Health",
     "Middleware",
+    "Reject",
+    "RetryAfter",
     "RetryPolicy",
+    "Skip",
     "__path__",
 ]

@@ -107,7 +107,7 @@ class EventEmitter:
             AlreadyRunning: it is connected already.
             BrokerUnreachable: no connection within the backend's connect timeout.
         """
-        if self._connection is not None:
+        if self._producer is not None:
             raise AlreadyRunning("the emitter is connected already: enter it once, and share it")
         connection = self._backend.producer()
         self._producer = await connection.__aenter__()
@@ -124,6 +124,15 @@ class EventEmitter:
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
             await connection.__aexit__(kind, error, traceback)
+
+    @classmethod
+    def over(
+        cls, producer: Producer, backend: Backend, *, source: str, wire: WireFormat, codec: Codec
+    ) -> Self:
+        """An emitter on somebody else's producer, for as long as that is connected."""
+        emitter = cls(backend, source=source, wire=wire, codec=codec)
+        emitter._producer = producer
+        return emitter
 
     def _message(self, event: EventBase) -> Message:
         if not isinstance(event, EventBase):

@@ -18,6 +18,10 @@
     │   ├── EncodeError             a body that the codec cannot turn into bytes
     │   ├── DecodeError             bytes that the codec cannot read
     │   └── BodyInvalid             a body that its model refuses
+    ├── HandlerDecision             raised by a handler, to say what becomes of its event
+    │   ├── Reject                  no retry can help: give it up at once
+    │   ├── Skip                    nothing to do: it counts as handled
+    │   └── RetryAfter              run the handler again, then
     ├── HandlerTimeout              a handler that ran longer than its `timeout`
     ├── EventHalted                 a failed event whose failure policy is "halt"
     ├── NotRunning                  an operation that needs a running emitter or listener
@@ -117,6 +121,39 @@ class DecodeError(SerializationError):
 
 class BodyInvalid(SerializationError):
     """A body was read but its model refuses it; no retry can help."""
+
+
+class HandlerDecision(DispytchError):
+    """Raised by a handler, a dependency or a middleware to say what becomes of the event."""
+
+
+class Reject(HandlerDecision):
+    """No retry can help: the event is given up at once, as its failure policy says."""
+
+
+class Skip(HandlerDecision):
+    """There is nothing to do: the event counts as handled, and is settled."""
+
+
+class RetryAfter(HandlerDecision):
+    """Run the handler again after so many seconds, whatever the retry policy says.
+
+    It uses up none of the policy's attempts; only the policy's time limit ends it.
+
+    Raises:
+        ValueError: the seconds are negative, or no number.
+    """
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"RetryAfter takes seconds from now on, not {seconds!r}")
+        self.seconds = float(seconds)
+        self.reason = reason
+        super().__init__(f"again in {seconds:g} s" + (f": {reason}" if reason else ""))
+
+    def __reduce__(self) -> tuple[type["RetryAfter"], tuple[float, str]]:
+        """Pickle it by what it was made of."""
+        return type(self), (self.seconds, self.reason)
 
 
 class HandlerTimeout(DispytchError):

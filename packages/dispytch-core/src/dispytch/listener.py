@@ -1,28 +1,28 @@
-"""Listening to events: the only place that knows the whole way of an event."""
+"""Listening to events."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from dispytch.backends import backend_from
-from dispytch.delivery import Engine, Handling, Ordering, Outcomes
-from dispytch.emitter import EventEmitter
+from dispytch.dead_letters import (
+    DeadLetterTopic,
+    FailurePolicy,
+    Unhandled,
+    checked,
+    checked_unhandled,
+)
+from dispytch.delivery import Ordering, Outcomes
 from dispytch.exceptions import AlreadyRunning, ConfigurationError, NotRunning
-from dispytch.failure import FailurePolicy, checked
+from dispytch.health import Health
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
-from dispytch.routing import Defaults, HandlerGroup, PlannedRoute, Router, plan_routes
+from dispytch.routing import Defaults, HandlerGroup, PlannedRoute, plan_routes
 from dispytch.serialization import CloudEvents, Codec, Codecs, JsonCodec, WireFormat
+from dispytch.service import PROVIDED, Service, Settings
 from dispytch.signals import stopping_on_signals
-from dispytch.transport import Backend, StartAt, Subscription, Topology
-
-logger = logging.getLogger("dispytch")
-
-_PROVIDED = (EventEmitter,)
+from dispytch.transport import Backend, StartAt
 
 
 class EventListener:
@@ -39,10 +39,12 @@ class EventListener:
     max_in_flight: how many events may be received and unsettled; 16 times the concurrency if not
         given.
     retry, dead_letter: for handlers that say nothing of it; see `RetryPolicy`, `FailurePolicy`.
+    unhandled: what becomes of events that no handler takes.
     middlewares: around every handler, the first one outermost.
     drain_timeout: seconds that running handlers have to finish when the listener stops or a
         partition is revoked.
     start_at: where a group that is new to a topic begins.
+    stuck_after: seconds after which an unsettled event makes `health` red.
     wire, codecs: the formats that are read, and that an emitter in a handler writes.
 
     Raises:
@@ -58,10 +60,12 @@ class EventListener:
         ordering: Ordering = "key",
         max_in_flight: int | None = None,
         retry: RetryPolicy | None = None,
-        dead_letter: FailurePolicy = "halt",
+        dead_letter: FailurePolicy = DeadLetterTopic(),  # noqa: B008 - it is frozen
+        unhandled: Unhandled = "ignore",
         middlewares: Sequence[Middleware] = (),
         drain_timeout: float = 30.0,
         start_at: StartAt = "earliest",
+        stuck_after: float = 300.0,
         wire: WireFormat | None = None,
         codecs: Sequence[Codec] = (JsonCodec(),),
     ) -> None:
@@ -71,26 +75,31 @@ class EventListener:
         _require(max_in_flight is None or max_in_flight >= 1, "max_in_flight < 1", max_in_flight)
         _require(drain_timeout >= 0, "drain_timeout must not be negative", drain_timeout)
         _require(start_at in ("earliest", "latest"), "unknown start_at", start_at)
+        _require(stuck_after > 0, "stuck_after must be positive seconds", stuck_after)
         _require(retry is None or isinstance(retry, RetryPolicy), "retry: no RetryPolicy", retry)
         _require(all(map(callable, middlewares)), "a middleware is a callable", middlewares)
         _require(wire is None or isinstance(wire, WireFormat), "wire: no WireFormat", wire)
         _require(len(codecs) > 0, "codecs must name at least one", codecs)
-        self._backend = backend_from(backend)
-        self._group = group
-        self._concurrency = concurrency
-        self._ordering: Ordering = ordering
-        self._max_in_flight = max_in_flight or 16 * concurrency
-        self._drain_timeout = drain_timeout
-        self._start_at: StartAt = start_at
-        self._wire = wire or CloudEvents()
-        self._defaults = Defaults(
-            codecs=Codecs(codecs),
-            retry=retry or RetryPolicy(),
-            dead_letter=checked(dead_letter),
-            middlewares=tuple(middlewares),
+        self._settings = Settings(
+            backend=backend_from(backend),
+            group=group,
+            concurrency=concurrency,
+            ordering=ordering,
+            max_in_flight=max_in_flight or 16 * concurrency,
+            drain_timeout=drain_timeout,
+            start_at=start_at,
+            stuck_after=stuck_after,
+            wire=wire or CloudEvents(),
+            defaults=Defaults(
+                codecs=Codecs(codecs),
+                retry=retry or RetryPolicy(),
+                dead_letter=checked(dead_letter),
+                middlewares=tuple(middlewares),
+            ),
+            unhandled=checked_unhandled(unhandled),
         )
         self._handlers = HandlerGroup()
-        self._engine: Engine | None = None
+        self._service: Service | None = None
         self._life: asyncio.Task[None] | None = None
         self.outcomes = Outcomes()
 
@@ -130,13 +139,22 @@ class EventListener:
         if self._life is not None:
             await asyncio.wait([self._life])
 
+    async def health(self) -> Health:
+        """How it is: whether the broker answers, what waits there, what is stuck here.
+
+        Takes a few seconds at most, when the broker does not answer.
+        """
+        if self._service is None or self._life is None or self._life.done():
+            return Health(problems=("the listener is not running",))
+        return await self._service.health()
+
     async def __aenter__(self) -> Self:
         """Check the wiring, connect, join the group, and handle events in the background."""
         if self._life is not None:
             raise AlreadyRunning("the listener is running already: enter it once")
-        routes = self._planned()
+        self._service = Service(self._settings, self._planned(), self.outcomes)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._life = asyncio.create_task(self._live(routes, started), name="dispytch-listener")
+        self._life = asyncio.create_task(self._service.live(started), name="dispytch-listener")
         try:
             await asyncio.wait({self._life, started}, return_when=asyncio.FIRST_COMPLETED)
             if self._life.done():
@@ -155,68 +173,22 @@ class EventListener:
     ) -> None:
         """Stop, as `stop` does; raise what ended the listener, if it did not end by itself."""
         await self.stop()
-        life, self._life, self._engine = self._life, None, None
+        life, self._life, self._service = self._life, None, None
         if life is not None and error is None:
             await life
 
     def _planned(self) -> Sequence[PlannedRoute]:
-        routes = plan_routes(self._handlers.registrations(), _PROVIDED)
+        routes = plan_routes(self._handlers.registrations(), PROVIDED)
         _require(len(routes) > 0, "there are no handlers; call add_handler_group first", routes)
         return routes
 
-    async def _live(self, planned: Sequence[PlannedRoute], started: "asyncio.Future[None]") -> None:
-        async with AsyncExitStack() as stack:
-            values: dict[type, object] = {}
-            if any(EventEmitter in route.plan.provided for route in planned):
-                codec = self._defaults.codecs.writer
-                emitter = EventEmitter(
-                    self._backend, source=self._group, wire=self._wire, codec=codec
-                )
-                values[EventEmitter] = await stack.enter_async_context(emitter)
-            # As many as events are handled at once; each is started when it is first needed.
-            threads = ThreadPoolExecutor(self._concurrency, thread_name_prefix="dispytch")
-            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
-            router = Router(route.bind(self._defaults, values, threads) for route in planned)
-            await self._backend.prepare(Topology(topics=router.topics, group=self._group))
-            self._engine = engine = self._made_engine(router)
-            consumer = await stack.enter_async_context(
-                self._backend.consumer(self._subscription(router), engine.revoke)
-            )
-            logger.info("group %r listens to %s", self._group, ", ".join(router.topics))
-            started.set_result(None)
-            await engine.run(consumer)
-
-    def _made_engine(self, router: Router) -> Engine:
-        handling = Handling(
-            read=self._wire.reader(self._backend.features.attribute_prefixes),
-            router=router,
-            unreadable=self._defaults.dead_letter,
-            outcomes=self.outcomes,
-            clock=asyncio.get_running_loop().time,
-        )
-        return Engine(
-            handling,
-            ordering=self._ordering,
-            concurrency=self._concurrency,
-            drain_timeout=self._drain_timeout,
-        )
-
-    def _subscription(self, router: Router) -> Subscription:
-        return Subscription(
-            group=self._group,
-            topics=router.topics,
-            max_in_flight=self._max_in_flight,
-            start_at=self._start_at,
-            drain_timeout=self._drain_timeout,
-        )
-
     def _begin_stop(self) -> None:
-        if self._engine is not None:
-            self._engine.stop()
+        if self._service is not None:
+            self._service.stop()
 
     def _cut_short(self) -> None:
-        if self._engine is not None:
-            self._engine.cut_short()
+        if self._service is not None:
+            self._service.cut_short()
 
 
 def _require(met: bool, text: str, value: object) -> None:

@@ -21,6 +21,8 @@ class Message:
 
     ``key`` decides order: messages of one topic and key are kept in order.
     ``config`` is the sending backend's own configuration for this message, or None.
+    ``repeats`` is the delivery that this message sends on, or None: a backend keeps whatever its
+    protocol knows of that beyond the headers, as AMQP its properties and the types of its headers.
     """
 
     topic: str
@@ -28,6 +30,7 @@ class Message:
     key: bytes | None = None
     headers: Headers = ()
     config: EventConfig | None = None
+    repeats: "Delivery | None" = None
 
 
 @dataclass(eq=False, slots=True)
@@ -49,6 +52,8 @@ class Lease:
 class Delivery(Message):
     """A message as a consumer received it, with its coordinates at the broker.
 
+    Every delivery is itself alone: compared by identity, unlike a plain message.
+
     ``position`` grows along the stream, with gaps: an offset, a delivery tag.
     ``timestamp_ms`` is the broker's or the producer's, in milliseconds since the epoch.
     """
@@ -56,3 +61,6 @@ class Delivery(Message):
     lease: Lease
     position: int
     timestamp_ms: int | None = None
+
+    __eq__ = object.__eq__  # pyright: ignore[reportAssignmentType]
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]

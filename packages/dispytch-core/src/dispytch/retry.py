@@ -25,6 +25,9 @@ class RetryPolicy:
         together do not come back together.
     retry_on: the errors that are worth another attempt.
     give_up_on: errors among these that are not.
+    delayed: let the broker keep an event until its next attempt, instead of waiting in place. In
+        place, the events of its key wait behind it, and keep their order; through the broker they
+        don't, and the attempts are counted over a restart.
     time_limit: no attempt starts later than so many seconds after the first one did.
 
     Raises:
@@ -39,6 +42,7 @@ class RetryPolicy:
     retry_on: ErrorTypes = Exception
     give_up_on: ErrorTypes = ()
     time_limit: float | None = None
+    delayed: bool = False
 
     def __post_init__(self) -> None:
         _require(self.attempts >= 1, "attempts must be at least 1", self.attempts)
@@ -63,16 +67,18 @@ class RetryPolicy:
         elapsed: float,
         draw: Callable[[], float] = _random.random,
     ) -> float | None:
-        """Seconds to wait after ``attempt`` (from 1) failed, or None: no further attempt.
+        """Seconds to wait after ``attempt`` (from 1) had failed, or None: no further attempt.
 
         ``elapsed`` is the time since the first attempt started; ``draw`` gives numbers in [0, 1).
         """
         if attempt >= self.attempts or not self._worth(error):
             return None
         delay = self._full_delay(attempt) * (draw() if self.jitter else 1.0)
-        if self.time_limit is not None and elapsed + delay > self.time_limit:
-            return None
-        return delay
+        return delay if self.allows(elapsed + delay) else None
+
+    def allows(self, elapsed: float) -> bool:
+        """Whether an attempt may start so many seconds after the first one did."""
+        return self.time_limit is None or elapsed <= self.time_limit
 
     def _worth(self, error: Exception) -> bool:
         return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)

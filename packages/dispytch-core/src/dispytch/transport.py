@@ -9,7 +9,7 @@ Everything runs in one event loop. A backend imports this module, `dispytch.mess
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -37,6 +37,9 @@ class Features:
     durable: a confirmed message survives the end of every process of the program.
     history: a new group can receive messages that were sent before it existed.
     shared_order: the key order holds while several consumers share a group.
+    delay: `Producer.send` takes a delay, and keeps it over a restart of the broker.
+    hold_limit: how many seconds a delivery may stay unsettled before the broker takes it back;
+        None: for ever.
     attribute_prefixes: of the CloudEvents attributes among the headers, as the protocol binding
         for this broker has them: the first is written, all are read.
     """
@@ -44,6 +47,8 @@ class Features:
     durable: bool
     history: bool
     shared_order: bool
+    delay: bool = False
+    hold_limit: float | None = None
     attribute_prefixes: tuple[str, ...] = ("ce_",)
 
 
@@ -77,8 +82,11 @@ class Producer(ABC):
     """Sends messages. Safe to use from any number of tasks at once."""
 
     @abstractmethod
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
         """Send a batch; return once the broker has durably taken all of it.
+
+        delay: how many seconds the broker keeps it back, at least; only with the feature
+        ``delay``. Messages of different delays have no order among each other.
 
         Order: messages of one topic and key reach the broker in the order given; so do those of
         two calls when the second starts after the first has returned.
@@ -139,6 +147,21 @@ class Consumer(ABC):
     @abstractmethod
     async def flush(self) -> None:
         """Return once every `ack` and `nack` so far has reached the broker, or its lease ended."""
+
+    @property
+    @abstractmethod
+    def leases(self) -> Collection[Lease]:
+        """What it holds at present; empty while it has nothing to read, or is not connected."""
+
+    @abstractmethod
+    async def lag(self) -> Mapping[str, int]:
+        """How many messages of each stream in `leases` the broker still has to hand out.
+
+        Those that were handed out and are not settled don't count.
+
+        Raises:
+            TransportError: the broker does not answer.
+        """
 
     @abstractmethod
     def pause(self, lease: Lease) -> None:

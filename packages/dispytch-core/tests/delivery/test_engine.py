@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
@@ -36,6 +36,13 @@ class FakeConsumer(Consumer):
         self._waiting += deliveries
         self._news.set()
         return deliveries
+
+    @property
+    def leases(self) -> Collection[Lease]:
+        return [self.lease]
+
+    async def lag(self) -> Mapping[str, int]:
+        return {self.lease.stream: len(self._waiting)}
 
     def fail(self, error: Exception) -> None:
         self.failure = error
@@ -209,7 +216,7 @@ async def test_an_owed_attempt_comes_when_due_and_holds_up_its_key_alone(
     ) -> Sequence[Attempt] | None:
         runs.append((delivery.key, loop.time()))
         if delivery.position == 1 and owed is None:
-            return [Attempt(None, 2, 0.0, due)]  # type: ignore[arg-type]
+            return [Attempt(None, 2, 1, 0.0, 0.0, due)]  # type: ignore[arg-type]
         return None
 
     async with running(handle, consumer, concurrency=1):

@@ -2,22 +2,37 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from dispytch.delivery import Handling, Outcomes
-from dispytch.delivery.attempt import Attempt
+from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
+from dispytch.delivery import Aftermath, Broker, Handling, Outcomes, Partings
+from dispytch.delivery.attempt import Attempt, Owed, Parting
 from dispytch.events import Event
-from dispytch.exceptions import BodyInvalid, DecodeError, EventHalted, HandlerTimeout
-from dispytch.failure import FailurePolicy
-from dispytch.messages import Delivery, Lease
+from dispytch.exceptions import (
+    BodyInvalid,
+    BrokerUnreachable,
+    DecodeError,
+    EventHalted,
+    HandlerTimeout,
+    MessageTooLarge,
+    Reject,
+    RetryAfter,
+    SendError,
+    Skip,
+    TransportError,
+)
+from dispytch.messages import Delivery, Lease, Message
 from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Route, Router
 from dispytch.serialization import CloudEvents, Codecs
+from dispytch.transport import Producer
 
 THRICE = RetryPolicy(attempts=3, delay=10.0, factor=1.0, jitter=False)
 
@@ -73,17 +88,62 @@ class Clock:
         return self.now
 
 
+class FakeProducer(Producer):
+    """Takes what it is given, unless it is told to refuse."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Message, float | None]] = []
+        self.refusals: list[TransportError] = []
+
+    async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
+        if self.refusals:
+            raise SendError({0: self.refusals.pop(0)}, 1)
+        self.sent += [(message, delay) for message in messages]
+
+    @property
+    def only(self) -> Message:
+        ((message, _),) = self.sent
+        return message
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name: value.decode() for name, value in self.only.headers}
+
+
 class Setup:
-    def __init__(self, *routes: Route, unreadable: FailurePolicy = "halt") -> None:
+    def __init__(
+        self,
+        *routes: Route,
+        unreadable: FailurePolicy = "halt",
+        unhandled: Unhandled = "ignore",
+        broker: Broker | None = None,
+    ) -> None:
         self.clock = Clock()
         self.outcomes = Outcomes()
+        self.producer = FakeProducer()
+        self.partings = Partings(self.producer, self.outcomes, self.clock)
         self.handle = Handling(
             read=CloudEvents().reader(["ce_"]),
             router=Router(routes),
+            retry_topic="billing.retry",
             unreadable=unreadable,
+            unhandled=unhandled,
+            aftermath=Aftermath(
+                group="billing",
+                broker=broker or Broker(),
+                outcomes=self.outcomes,
+                clock=self.clock,
+            ),
+            partings=self.partings,
             outcomes=self.outcomes,
             clock=self.clock,
         )
+
+
+def attempts(owed: Sequence[Owed] | None) -> list[tuple[int, float]]:
+    """The numbers of the attempts that are owed, and when they are due."""
+    assert owed is not None
+    return [(one.number, one.due) for one in owed if isinstance(one, Attempt)]
 
 
 def delivery(value: bytes = b'{"number": 7}', event_type: str = "placed") -> Delivery:
@@ -113,17 +173,15 @@ async def test_a_failed_attempt_is_owed_another_after_its_delay(
     setup = Setup(route(handler, retry=THRICE))
     one = delivery()
     owed = await setup.handle(one, None)
-    assert owed is not None
-    assert [(attempt.number, attempt.due) for attempt in owed] == [(2, 110.0)]
+    assert attempts(owed) == [(2, 110.0)]
     setup.clock.now = 110.0
     owed = await setup.handle(one, owed)
-    assert owed is not None
-    assert [(attempt.number, attempt.due) for attempt in owed] == [(3, 120.0)]
+    assert attempts(owed) == [(3, 120.0)]
     setup.clock.now = 125.0
     assert await setup.handle(one, owed) is None
     assert handler.attempts == [1, 2, 3]
     assert setup.outcomes == Outcomes(handled=1, retried=2)
-    assert "attempt 1 failed" in caplog.text
+    assert "failed, the next attempt follows in 10.00 s" in caplog.text
     assert "shop.handle" in caplog.text
 
 
@@ -226,8 +284,7 @@ async def test_a_handler_that_runs_too_long_is_cancelled_and_owed_another_attemp
 
     setup = Setup(route(hang, retry=THRICE, timeout=0.01))
     owed = await setup.handle(delivery(), None)
-    assert owed is not None
-    assert owed[0].number == 2
+    assert [number for number, _ in attempts(owed)] == [2]
     assert cancelled == [1]
 
 
@@ -279,3 +336,217 @@ async def test_each_handler_gets_a_body_of_its_own() -> None:
     await setup.handle(delivery(), None)
     assert first.events[0].body == second.events[0].body
     assert first.events[0].body is not second.events[0].body
+
+
+DEAD = DeadLetterTopic()
+
+
+async def test_a_dead_letter_is_the_message_with_the_failure_told_in_its_headers() -> None:
+    setup = Setup(route(Handler([ValueError("no stock")]), dead_letter=DEAD))
+    assert await setup.handle(delivery(), None) is None
+    letter, headers = setup.producer.only, setup.producer.headers
+    assert (letter.topic, letter.value, letter.key) == (
+        "orders.billing.dead",
+        b'{"number": 7}',
+        b"k",
+    )
+    assert headers["type"] == "placed"
+    assert headers["dispytch-reason"] == "failed"
+    assert headers["dispytch-group"] == "billing"
+    assert headers["dispytch-handler"] == "shop.handle"
+    assert headers["dispytch-attempts"] == "1"
+    assert headers["dispytch-exception-type"] == "builtins.ValueError"
+    assert headers["dispytch-exception-message"] == "no stock"
+    assert "in __call__" in headers["dispytch-exception-traceback"]
+    assert headers["dispytch-original-topic"] == "orders"
+    assert headers["dispytch-original-stream"] == "orders[0]"
+    assert headers["dispytch-original-position"] == "42"
+    assert setup.outcomes == Outcomes(dead_lettered=1)
+
+
+async def test_an_event_stays_owed_until_its_dead_letter_is_taken() -> None:
+    setup = Setup(route(Handler([ValueError()]), dead_letter=DEAD))
+    setup.producer.refusals = [BrokerUnreachable("away"), BrokerUnreachable("away")]
+    one = delivery()
+    owed = await setup.handle(one, None)
+    assert owed is not None
+    assert [(type(left), left.due) for left in owed] == [(Parting, 100.5)]
+    assert "away" in str(setup.partings.trouble)
+    setup.clock.now = 100.5
+    owed = await setup.handle(one, owed)
+    assert owed is not None
+    assert owed[0].due == 101.5
+    setup.clock.now = 102.0
+    assert await setup.handle(one, owed) is None
+    assert len(setup.producer.sent) == 1
+    assert setup.partings.trouble is None
+    assert setup.outcomes == Outcomes(dead_lettered=1, unsent=2)
+
+
+async def test_a_dead_letter_that_is_too_large_leaves_the_details_away() -> None:
+    setup = Setup(route(Handler([ValueError("x" * 900)]), dead_letter=DEAD))
+    setup.producer.refusals = [MessageTooLarge("no")]
+    one = delivery()
+    owed = await setup.handle(one, None)
+    setup.clock.now = 200.0
+    assert await setup.handle(one, owed) is None
+    assert "dispytch-exception-message" not in setup.producer.headers
+    assert setup.producer.headers["dispytch-reason"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(b"\xff\x00", "undecodable"), (b'{"number": "x"}', "invalid")]
+)
+async def test_a_body_that_cannot_be_had_is_a_dead_letter_at_once(
+    value: bytes, reason: str
+) -> None:
+    setup = Setup(route(Handler(), retry=THRICE, dead_letter=DEAD))
+    assert await setup.handle(delivery(value), None) is None
+    assert setup.producer.headers["dispytch-reason"] == reason
+    assert setup.producer.only.value == value
+
+
+async def test_an_unreadable_envelope_is_a_dead_letter() -> None:
+    setup = Setup(route(Handler()), unreadable=DEAD)
+    broken = delivery()
+    broken.headers = [("ce_specversion", b"1.0")]
+    assert await setup.handle(broken, None) is None
+    assert setup.producer.headers["dispytch-reason"] == "undecodable"
+    assert "dispytch-handler" not in setup.producer.headers
+
+
+async def test_an_event_that_nobody_takes_can_be_a_dead_letter() -> None:
+    setup = Setup(route(Handler()), unhandled=DEAD)
+    assert await setup.handle(delivery(event_type="shipped"), None) is None
+    assert setup.producer.headers["dispytch-reason"] == "unhandled"
+    assert setup.outcomes == Outcomes(unhandled=1, dead_lettered=1)
+
+
+async def test_of_several_handlers_only_the_one_that_failed_is_given_up() -> None:
+    good, bad = Handler(), Handler([ValueError()])
+    setup = Setup(route(bad, name="bad", dead_letter=DEAD), route(good, name="good"))
+    assert await setup.handle(delivery(), None) is None
+    assert setup.producer.headers["dispytch-handler"] == "bad"
+    assert setup.outcomes == Outcomes(handled=1, dead_lettered=1)
+
+
+async def test_reject_gives_up_at_once_and_skip_is_done() -> None:
+    setup = Setup(route(Handler([Reject("closed")]), retry=THRICE, dead_letter=DEAD))
+    assert await setup.handle(delivery(), None) is None
+    assert setup.producer.headers["dispytch-reason"] == "rejected"
+    setup = Setup(route(Handler([Skip()]), retry=THRICE))
+    assert await setup.handle(delivery(), None) is None
+    assert setup.outcomes == Outcomes(skipped=1)
+
+
+async def test_retry_after_waits_as_told_and_uses_up_no_attempt() -> None:
+    handler = Handler([RetryAfter(3), RetryAfter(4), ValueError()])
+    setup = Setup(route(handler, dead_letter=DEAD))
+    one = delivery()
+    owed = await setup.handle(one, None)
+    assert attempts(owed) == [(2, 103.0)]
+    setup.clock.now = 103.0
+    owed = await setup.handle(one, owed)
+    assert attempts(owed) == [(3, 107.0)]
+    setup.clock.now = 107.0
+    assert await setup.handle(one, owed) is None
+    assert setup.producer.headers["dispytch-attempts"] == "3"
+
+
+async def test_the_time_limit_ends_retry_after_too() -> None:
+    policy = RetryPolicy(time_limit=2.0)
+    setup = Setup(route(Handler([RetryAfter(3)]), retry=policy, dead_letter=DEAD))
+    assert await setup.handle(delivery(), None) is None
+    assert setup.outcomes.dead_lettered == 1
+
+
+DELAYED = RetryPolicy(attempts=3, delay=10.0, factor=1.0, jitter=False, delayed=True)
+
+
+@pytest.mark.parametrize(("native", "delay"), [(True, 10.0), (False, None)])
+async def test_a_delayed_attempt_goes_through_the_broker(native: bool, delay: float | None) -> None:
+    handler = Handler([ValueError(), ValueError()])
+    other = Handler()
+    broker = Broker(delay=native)
+    setup = Setup(
+        route(handler, retry=DELAYED, dead_letter=DEAD), route(other, name="o"), broker=broker
+    )
+    before = time.time()
+    assert await setup.handle(delivery(), None) is None
+    ((message, given),) = setup.producer.sent
+    assert (message.topic, message.key, given) == ("billing.retry", b"k", delay)
+    due = int(setup.producer.headers["dispytch-due"]) / 1000
+    assert before + 10 <= due <= time.time() + 10.1
+    assert setup.outcomes == Outcomes(delayed=1, handled=1)
+
+    back = Delivery(
+        "billing.retry",
+        message.value,
+        message.key,
+        message.headers,
+        lease=Lease("billing.retry", "billing.retry[1]"),
+        position=3,
+    )
+    owed = await setup.handle(back, None)
+    assert handler.attempts == [1]
+    ((number, when),) = attempts(owed)
+    assert number == 2
+    assert when - setup.clock.now == pytest.approx(10, abs=0.5)
+    setup.producer.sent.clear()
+    setup.clock.now = when
+    assert await setup.handle(back, owed) is None
+    assert handler.attempts == [1, 2]
+    assert other.attempts == [1], "an attempt is only for the handler that failed"
+    assert handler.events[1].topic == "orders"
+    assert setup.producer.headers["dispytch-attempt"] == "3"
+    assert setup.producer.headers["dispytch-original-stream"] == "orders[0]"
+
+
+async def test_attempts_that_came_back_are_counted_and_end_in_a_dead_letter() -> None:
+    setup = Setup(route(Handler([ValueError()]), retry=DELAYED, dead_letter=DEAD))
+    back = delivery()
+    back.lease = Lease("billing.retry", "billing.retry[1]")
+    back.headers = [
+        *back.headers,
+        ("dispytch-original-topic", b"orders"),
+        ("dispytch-handler", b"shop.handle"),
+        ("dispytch-attempt", b"3"),
+        ("dispytch-failures", b"2"),
+    ]
+    assert await setup.handle(back, None) is None
+    assert setup.producer.only.topic == "orders.billing.dead"
+    assert setup.producer.headers["dispytch-attempts"] == "3"
+    assert "dispytch-attempt" not in setup.producer.headers
+
+
+async def test_what_would_be_held_too_long_goes_through_the_broker_by_itself() -> None:
+    handler = Handler([RetryAfter(10), RetryAfter(2000)])
+    setup = Setup(route(handler), broker=Broker(delay=True, hold_limit=1500))
+    one = delivery()
+    owed = await setup.handle(one, None)
+    assert attempts(owed) == [(2, 110.0)]
+    setup.clock.now = 110.0
+    assert await setup.handle(one, owed) is None
+    assert setup.producer.only.topic == "billing.retry"
+
+
+async def test_what_comes_back_for_a_handler_that_is_gone_is_given_up() -> None:
+    setup = Setup(route(Handler()), unreadable=DEAD)
+    back = delivery()
+    back.lease = Lease("billing.retry", "billing.retry[1]")
+    back.headers = [
+        *back.headers,
+        ("dispytch-original-topic", b"orders"),
+        ("dispytch-handler", b"shop.renamed"),
+    ]
+    assert await setup.handle(back, None) is None
+    assert setup.producer.headers["dispytch-reason"] == "unhandled"
+    assert setup.producer.headers["dispytch-handler"] == "shop.renamed"
+
+
+async def test_a_stranger_on_the_retry_topic_is_undecodable() -> None:
+    setup = Setup(route(Handler()), unreadable=DEAD)
+    stranger = delivery()
+    stranger.lease = Lease("billing.retry", "billing.retry[1]")
+    assert await setup.handle(stranger, None) is None
+    assert setup.producer.headers["dispytch-reason"] == "undecodable"

@@ -60,6 +60,7 @@ class CursorMachine(RuleBasedStateMachine):
     def agrees(self) -> None:
         assert self.cursor.in_flight == len(self.out)
         assert self.cursor.has_waiting == bool(self.waiting)
+        assert self.cursor.waiting == len(self.waiting)
         assert self.cursor.settled == min([*self.waiting, *self.out], default=self.log.end)
 
 

@@ -189,7 +189,10 @@ def test_a_full_policy_is_taken_as_it_is() -> None:
         ),
         ({"timeout": 0}, "timeout must be positive seconds, not 0"),
         ({"timeout": float("nan")}, "timeout must be positive seconds, not nan"),
-        ({"dead_letter": "ignore"}, "dead_letter must be one of 'halt', 'drop', not 'ignore'"),
+        (
+            {"dead_letter": "ignore"},
+            "dead_letter must be 'halt', 'drop' or a DeadLetterTopic",
+        ),
     ],
 )
 def test_options_that_make_no_sense_name_the_handler(options: dict[str, Any], text: str) -> None:

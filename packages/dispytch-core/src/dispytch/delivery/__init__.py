@@ -4,9 +4,11 @@ Data goes one way: `Engine` takes batches from the consumer into `Lanes`, the `W
 events from ready lanes, `Handling` runs their handlers, and what is done is acknowledged.
 """
 
+from dispytch.delivery.aftermath import Aftermath, Broker
 from dispytch.delivery.engine import Engine
 from dispytch.delivery.handling import Handling
 from dispytch.delivery.lanes import Ordering
 from dispytch.delivery.outcomes import Outcomes
+from dispytch.delivery.partings import Partings
 
-__all__ = ["Engine", "Handling", "Ordering", "Outcomes"]
+__all__ = ["Aftermath", "Broker", "Engine", "Handling", "Ordering", "Outcomes", "Partings"]

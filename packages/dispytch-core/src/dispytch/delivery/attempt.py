@@ -1,18 +1,41 @@
-"""A run that an event still owes one of its handlers."""
+"""What is still owed to an event before it may be settled."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from dispytch.messages import Message
 from dispytch.routing import Route
 
 
 @dataclass(eq=False, slots=True)
 class Attempt:
-    """The attempt ``number`` of a route, due at ``due``; the first one began at ``began``.
+    """A run of a handler, due at ``due``; times are the event loop's, in seconds.
 
-    Times are those of the event loop's clock, in seconds.
+    ``number`` counts from 1, ``failures`` are those that count for the retry policy. The first
+    attempt began at ``began``; here the event arrived at ``arrived``.
     """
 
     route: Route
     number: int
+    failures: int
     began: float
+    arrived: float
     due: float
+
+
+@dataclass(eq=False, slots=True)
+class Parting:
+    """A message that the broker must have before the event is settled: it is sent on.
+
+    ``place`` names the event for the log; ``tries`` counts the sends that failed.
+    """
+
+    outcome: Literal["dead_lettered", "delayed"]
+    message: Message
+    delay: float | None
+    place: str
+    due: float
+    tries: int = 0
+
+
+Owed = Attempt | Parting

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
-from dispytch.delivery.attempt import Attempt
+from dispytch.delivery.attempt import Owed
 from dispytch.delivery.lanes import Lane, Lanes, Ordering
 from dispytch.delivery.workers import WorkerPool
 from dispytch.messages import Delivery, Lease
@@ -13,9 +13,7 @@ from dispytch.transport import Consumer
 
 logger = logging.getLogger("dispytch")
 
-Handle = Callable[
-    [Delivery, Sequence[Attempt] | None], Coroutine[Any, Any, Sequence[Attempt] | None]
-]
+Handle = Callable[[Delivery, Sequence[Owed] | None], Coroutine[Any, Any, Sequence[Owed] | None]]
 """Runs a delivery's handlers; see `dispytch.delivery.handling.Handling`."""
 
 
@@ -36,6 +34,7 @@ class Engine:
         self._pool = WorkerPool(self._lanes, self._serve, concurrency)
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
+        self._unsettled: dict[Delivery, float] = {}
         self._consumer: Consumer | None = None
         self._ack: Callable[[Delivery], None]
 
@@ -61,6 +60,23 @@ class Engine:
         if failure is not None:
             raise failure
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it takes nothing in any more."""
+        return self._stopping.is_set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many events are received and not settled."""
+        return len(self._unsettled)
+
+    @property
+    def oldest(self) -> float | None:
+        """For how many seconds the oldest of them has been so."""
+        for arrived in self._unsettled.values():
+            return self._loop.time() - arrived
+        return None
+
     def stop(self) -> None:
         """Take nothing in any more and forget what has not started; `run` drains and returns."""
         if self._stopping.is_set():
@@ -79,11 +95,14 @@ class Engine:
         """Finish what is running of these leases and forget the rest: `Backend.consumer`'s part."""
         self._lanes.drop(leases)
         await self._come_to_rest(leases)
+        for delivery in [one for one in self._unsettled if one.lease in leases]:
+            del self._unsettled[delivery]
 
     async def _take_in(self, consumer: Consumer) -> None:
         while not self._stopping.is_set():
             deliveries = await consumer.receive()
             if deliveries and not self._stopping.is_set():
+                self._unsettled.update(dict.fromkeys(deliveries, self._loop.time()))
                 self._lanes.add(deliveries)
                 self._pool.wake()
 
@@ -92,10 +111,11 @@ class Engine:
         owed = await self._handle(delivery, lane.owed)
         if owed is None:
             self._ack(delivery)
+            self._unsettled.pop(delivery, None)
             self._lanes.advance(lane)
         else:
             lane.owed = owed
-            self._loop.call_at(min(attempt.due for attempt in owed), self._again, lane)
+            self._loop.call_at(min(one.due for one in owed), self._again, lane)
 
     def _again(self, lane: Lane) -> None:
         self._lanes.again(lane)

@@ -2,22 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from dispytch.delivery.attempt import Attempt
+from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
+from dispytch.delivery.aftermath import Aftermath, first_attempt, reason_of
+from dispytch.delivery.attempt import Attempt, Owed, Parting
 from dispytch.delivery.outcomes import Outcomes
+from dispytch.delivery.partings import Partings
 from dispytch.envelope import Envelope
 from dispytch.events import Event
 from dispytch.exceptions import (
     DecodeError,
     DispytchError,
-    EventHalted,
     HandlerTimeout,
+    InvalidHandler,
     SerializationError,
+    Skip,
 )
-from dispytch.failure import FailurePolicy
 from dispytch.messages import Delivery
+from dispytch.redelivery import Redelivery
 from dispytch.routing import Route, Router
 from dispytch.serialization.wire import Reader
 
@@ -29,10 +33,12 @@ _UNHANDLED_KINDS_LOGGED: Final = 1000
 class Handling:
     """Runs an event's handlers, one after the other.
 
-    Called with a delivery, it returns None when the delivery may be settled, or the attempts that
-    it is still owed; then it is called again with those that it returned, once they are due.
+    Called with a delivery, it returns None when the delivery may be settled, or what is still owed
+    to it; then it is called again with that, once some of it is due.
 
     It raises `EventHalted` for an event that must neither be settled nor passed over.
+
+    retry_topic: through which events come back to the group alone.
     """
 
     def __init__(
@@ -40,100 +46,109 @@ class Handling:
         *,
         read: Reader,
         router: Router,
+        retry_topic: str,
         unreadable: FailurePolicy,
+        unhandled: Unhandled,
+        aftermath: Aftermath,
+        partings: Partings,
         outcomes: Outcomes,
         clock: Callable[[], float],
     ) -> None:
         self._read = read
         self._router = router
+        self._retry_topic = retry_topic
         self._unreadable: FailurePolicy = unreadable
+        self._if_unhandled: Unhandled = unhandled
+        self._aftermath = aftermath
+        self._partings = partings
         self._outcomes = outcomes
         self._clock = clock
         self._unhandled: set[tuple[str, str | None]] = set()
 
     async def __call__(
-        self, delivery: Delivery, owed: Sequence[Attempt] | None
-    ) -> Sequence[Attempt] | None:
+        self, delivery: Delivery, owed: Sequence[Owed] | None
+    ) -> Sequence[Owed] | None:
         """Run what is due; see the class."""
-        try:
-            envelope = self._read(delivery)
-        except DecodeError as error:
-            self._give_up(self._unreadable, _place(delivery), error)
-            return None
-        if owed is not None:
-            return await self._run_again(delivery, envelope, owed)
-        routes = self._router.find(delivery.topic, envelope.type)
+        if owed is None:
+            try:
+                owed = self._first(delivery)
+            except DecodeError as error:
+                failure = Failure("undecodable", error)
+                owed = self._given_up(self._unreadable, delivery, failure)
+        return await self._pay(delivery, owed) if owed else None
+
+    def _first(self, delivery: Delivery) -> Sequence[Owed]:
+        """What a delivery that has just come is owed.
+
+        Raises:
+            DecodeError: it cannot be read.
+        """
+        redelivery: Redelivery | None = None
+        if delivery.lease.topic == self._retry_topic:
+            redelivery = Redelivery.of(delivery)
+            delivery.topic = redelivery.topic
+        envelope = self._read(delivery)
+        routes: Iterable[Route] = self._router.find(delivery.topic, envelope.type)
+        if redelivery is not None and redelivery.handler is not None:
+            routes = [route for route in routes if route.name == redelivery.handler]
         if not routes:
-            self._pass_over(delivery, envelope)
-            return None
-        return await self._run_first(delivery, envelope, routes)
-
-    async def _run_first(
-        self, delivery: Delivery, envelope: Envelope, routes: Sequence[Route]
-    ) -> Sequence[Attempt] | None:
-        owed: list[Attempt] = []
+            return self._pass_over(delivery, envelope, redelivery)
         now = self._clock()
-        for route in routes:
-            owed += await self._run(Attempt(route, 1, now, now), delivery, envelope)
-        return owed or None
+        return [first_attempt(route, redelivery, now) for route in routes]
 
-    async def _run_again(
-        self, delivery: Delivery, envelope: Envelope, owed: Sequence[Attempt]
-    ) -> Sequence[Attempt] | None:
+    async def _pay(self, delivery: Delivery, owed: Sequence[Owed]) -> Sequence[Owed] | None:
+        envelope: Envelope | None = None
         now = self._clock()
-        still_owed = [attempt for attempt in owed if attempt.due > now]
-        for attempt in owed:
-            if attempt.due <= now:
-                still_owed += await self._run(attempt, delivery, envelope)
+        still_owed: list[Owed] = []
+        for one in owed:
+            following: Owed | None = one
+            if one.due <= now:
+                if isinstance(one, Attempt):
+                    envelope = envelope or self._read(delivery)
+                    following = await self._run(one, delivery, envelope)
+                if isinstance(following, Parting) and following.due <= self._clock():
+                    following = await self._partings.send(following)
+            if following is not None:
+                still_owed.append(following)
         return still_owed or None
 
-    async def _run(
-        self, attempt: Attempt, delivery: Delivery, envelope: Envelope
-    ) -> Sequence[Attempt]:
-        """Run one handler; the further attempt that it is owed, if it is."""
+    async def _run(self, attempt: Attempt, delivery: Delivery, envelope: Envelope) -> Owed | None:
+        """Run one handler; what is owed to the event after that."""
         route = attempt.route
         try:
             body = route.decode(envelope)
         except SerializationError as refusal:
-            self._give_up(route.dead_letter, _place(delivery, route), refusal)
-            return ()
+            failure = Failure(reason_of(refusal), refusal, route.name, attempt.number)
+            return self._aftermath.give_up(route.dead_letter, delivery, failure)
         error = await _run_caught(route, Event(body, envelope, delivery, attempt.number))
-        if error is not None:
-            return self._after_failure(attempt, delivery, error)
-        self._outcomes.handled += 1
-        return ()
+        if error is None:
+            self._outcomes.handled += 1
+            return None
+        if isinstance(error, Skip):
+            self._outcomes.skipped += 1
+            return None
+        return self._aftermath.after(attempt, delivery, error)
 
-    def _after_failure(
-        self, failed: Attempt, delivery: Delivery, error: Exception
-    ) -> Sequence[Attempt]:
-        route, now = failed.route, self._clock()
-        delay = route.retry.next_delay(
-            attempt=failed.number, error=error, elapsed=now - failed.began
-        )
-        place = _place(delivery, route)
-        if delay is None:
-            self._give_up(route.dead_letter, f"{place}, attempt {failed.number}", error)
-            return ()
-        what = f"attempt {failed.number} failed, the next one follows in {delay:.2f} s: {place}"
-        logger.warning(what, exc_info=error)
-        self._outcomes.retried += 1
-        return (Attempt(route, failed.number + 1, failed.began, now + delay),)
+    def _given_up(
+        self, policy: FailurePolicy, delivery: Delivery, failure: Failure
+    ) -> Sequence[Owed]:
+        parting = self._aftermath.give_up(policy, delivery, failure)
+        return [parting] if parting is not None else ()
 
-    def _give_up(self, policy: FailurePolicy, place: str, error: Exception) -> None:
-        if policy == "halt":
-            raise EventHalted(
-                f"{place}: {type(error).__name__}: {error}; the event is left unsettled "
-                "and the listener stops, as dead_letter='halt' asks"
-            ) from error
-        logger.error("dropped, as dead_letter='drop' asks: %s", place, exc_info=error)
-        self._outcomes.dropped += 1
-
-    def _pass_over(self, delivery: Delivery, envelope: Envelope) -> None:
+    def _pass_over(
+        self, delivery: Delivery, envelope: Envelope, redelivery: Redelivery | None
+    ) -> Sequence[Owed]:
         self._outcomes.unhandled += 1
         kind = (delivery.topic, envelope.type)
         if kind not in self._unhandled and len(self._unhandled) < _UNHANDLED_KINDS_LOGGED:
             self._unhandled.add(kind)
             logger.warning("no handler takes events of type %r on topic %r", kind[1], kind[0])
+        handler = None if redelivery is None else redelivery.handler
+        policy = self._if_unhandled if handler is None else self._unreadable
+        if policy == "ignore":
+            return ()
+        error = InvalidHandler(f"no handler {handler or 'here'} takes type {envelope.type!r}")
+        return self._given_up(policy, delivery, Failure("unhandled", error, handler))
 
 
 async def _run_caught(route: Route, event: Event[Any]) -> Exception | None:
@@ -164,8 +179,3 @@ async def _run_within(seconds: float, route: Route, event: Event[Any]) -> None:
         if not limit.expired():
             raise
         raise HandlerTimeout(f"{route.name} ran longer than its timeout of {seconds} s") from error
-
-
-def _place(delivery: Delivery, route: Route | None = None) -> str:
-    place = f"event at {delivery.lease.stream}/{delivery.position} of topic {delivery.topic!r}"
-    return f"handler {route.name}, {place}" if route is not None else place

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
-from dispytch.delivery.attempt import Attempt
+from dispytch.delivery.attempt import Owed
 from dispytch.messages import Delivery, Lease
 
 Ordering = Literal["key", "partition", "none"]
@@ -16,7 +16,7 @@ _WHOLE_STREAM = b""
 class Lane:
     """Events that run one at a time, in order: those of one key on one stream.
 
-    ``owed`` are the attempts that its first event still has to have, when it failed before.
+    ``owed`` is what its first event still has to have before it is done, when that is known.
     """
 
     __slots__ = ("key", "lease", "owed", "waiting")
@@ -25,7 +25,7 @@ class Lane:
         self.lease = lease
         self.key = key
         self.waiting = deque((first,))
-        self.owed: Sequence[Attempt] | None = None
+        self.owed: Sequence[Owed] | None = None
 
 
 class Lanes:

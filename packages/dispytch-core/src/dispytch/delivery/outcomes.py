@@ -8,12 +8,20 @@ class Outcomes:
     """Counts since the listener started; an event with several handlers counts once for each.
 
     handled: handlers that returned.
-    retried: attempts that failed and are followed by another.
+    skipped: handlers that raised `Skip`.
+    retried: attempts that failed and are followed by another, here.
+    delayed: attempts that failed and are followed by another, through the broker.
+    dead_lettered: given up, and sent to a dead-letter topic, confirmed.
     dropped: given up under the policy ``"drop"``.
     unhandled: events that no handler takes; settled, and logged once per type.
+    unsent: sends of dead letters or delayed events that failed; they are tried again.
     """
 
     handled: int = 0
+    skipped: int = 0
     retried: int = 0
+    delayed: int = 0
+    dead_lettered: int = 0
     dropped: int = 0
     unhandled: int = 0
+    unsent: int = 0

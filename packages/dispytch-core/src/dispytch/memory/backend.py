@@ -19,7 +19,7 @@ class MemoryBackend(Backend):
     Backends of one name share its topics, records and groups, in whatever event loop they run.
     A topic is a number of partitions; the key decides on the partition, which is kept in order.
     A full partition discards its oldest record once every group that reads it has settled that;
-    until then `send` waits.
+    until then `send` waits. A message with a delay is kept until it is due, beside the partitions.
 
     name: which broker of the process.
     partitions: how many partitions a new topic gets.
@@ -33,7 +33,7 @@ class MemoryBackend(Backend):
 
     contract: ClassVar[int] = 1
     features: ClassVar[Features] = Features(
-        durable=False, history=True, shared_order=True, attribute_prefixes=("ce_",)
+        durable=False, history=True, shared_order=True, delay=True, attribute_prefixes=("ce_",)
     )
 
     def __init__(

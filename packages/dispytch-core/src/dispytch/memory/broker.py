@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from dispytch.memory.bell import Bell
 from dispytch.memory.config import MemoryConfig
+from dispytch.memory.delayed import Delayed
 from dispytch.memory.group import Group
 from dispytch.memory.topic import Topic
 
@@ -11,14 +12,16 @@ from dispytch.memory.topic import Topic
 class MemoryBroker:
     """Topics and groups, kept as long as the process lives.
 
-    ``room`` is rung when a log that was full may have room again. A broker belongs to no event
-    loop, so that one may follow another, but it is not safe to use from two threads.
+    ``room`` is rung when a log that was full may have room again; ``delayed`` holds what is not
+    due yet. A broker belongs to no event loop, so that one may follow another, but it is not safe
+    to use from two threads.
     """
 
     _named: ClassVar[dict[str, "MemoryBroker"]] = {}
 
     def __init__(self) -> None:
         self.room = Bell()
+        self.delayed = Delayed()
         self._topics: dict[str, Topic] = {}
         self._groups: dict[str, Group] = {}
 

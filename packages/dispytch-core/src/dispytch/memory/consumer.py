@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from dispytch.memory.bell import Bell
 from dispytch.memory.broker import MemoryBroker
@@ -28,6 +28,7 @@ class MemoryConsumer(Consumer):
         self, broker: MemoryBroker, subscription: Subscription, on_revoke: OnRevoke
     ) -> None:
         self._room = broker.room
+        self._delayed = broker.delayed
         self._group = broker.group(subscription.group)
         self._on_revoke = on_revoke
         self._drain_timeout = subscription.drain_timeout
@@ -65,6 +66,15 @@ class MemoryConsumer(Consumer):
     async def flush(self) -> None:
         """See `Consumer.flush`. A settlement has reached this broker as soon as it is made."""
 
+    @property
+    def leases(self) -> Collection[Lease]:
+        """See `Consumer.leases`."""
+        return list(self._held)
+
+    async def lag(self) -> Mapping[str, int]:
+        """See `Consumer.lag`. What is delayed counts from when it is due."""
+        return {lease.stream: holding.cursor.waiting for lease, holding in self._held.items()}
+
     def pause(self, lease: Lease) -> None:
         """See `Consumer.pause`."""
         if lease in self._held:
@@ -83,6 +93,7 @@ class MemoryConsumer(Consumer):
 
     def join(self, topics: Collection[Topic], start_at: StartAt) -> None:
         """Enter the group, to read these topics."""
+        self._delayed.serve(self._loop)
         self._group.join(self, topics, start_at)
 
     async def close(self) -> None:

@@ -31,6 +31,11 @@ class Cursor:
         return self._next < self._log.end or bool(self._given_back)
 
     @property
+    def waiting(self) -> int:
+        """How many records are waiting."""
+        return self._log.end - self._next + len(self._given_back)
+
+    @property
     def settled(self) -> int:
         """The position before which everything is settled."""
         while self._settled < self._next and not self._owes(self._settled):

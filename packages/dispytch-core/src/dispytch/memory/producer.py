@@ -26,11 +26,11 @@ class MemoryProducer(Producer):
         self._sending = 0
         self._idle = Bell()
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
         """See `Producer.send`. Lets other tasks run, as a call to any broker does."""
         self._sending += 1
         try:
-            await self._send(messages)
+            await self._send(messages, delay or 0.0)
         finally:
             self._sending -= 1
             self._idle.ring()
@@ -40,9 +40,10 @@ class MemoryProducer(Producer):
         while self._sending:
             await self._idle.wait()
 
-    async def _send(self, messages: Sequence[Message]) -> None:
+    async def _send(self, messages: Sequence[Message], delay: float) -> None:
         failures: dict[int, TransportError] = {}
-        waiting = _append(self._routed(messages, failures))
+        routed = self._routed(messages, failures)
+        waiting = self._put_off(routed, delay) if delay > 0 else _append(routed)
         if waiting:
             waiting = await self._append_in_time(waiting)
         else:
@@ -72,6 +73,14 @@ class MemoryProducer(Producer):
             record = Record(message.key, message.value, tuple(message.headers), now)
             routed.append((index, topic.partition_for(message.key), record))
         return routed
+
+    def _put_off(self, routed: list[_Routed], delay: float) -> list[_Routed]:
+        """Have the broker append these later; none has to wait for room now."""
+        delayed = self._broker.delayed
+        due = delayed.clock() + delay
+        for _, partition, record in routed:
+            delayed.add(due, partition, record)
+        return []
 
     async def _append_in_time(self, waiting: list[_Routed]) -> list[_Routed]:
         with contextlib.suppress(TimeoutError):

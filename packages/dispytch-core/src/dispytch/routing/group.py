@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from dispytch.dead_letters import FailurePolicy, checked
 from dispytch.dependencies.callables import full_name_of
 from dispytch.exceptions import ConfigurationError, InvalidHandler
-from dispytch.failure import FailurePolicy, checked
 from dispytch.middleware import Middleware
 from dispytch.retry import ErrorTypes, RetryPolicy
 from dispytch.routing.registration import Handler, Registration

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 
+from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies import Plan, bind, compile_handler
 from dispytch.exceptions import InvalidHandler
-from dispytch.failure import FailurePolicy
 from dispytch.middleware import Middleware, wrap
 from dispytch.retry import RetryPolicy
 from dispytch.routing.registration import Registration

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies.callables import full_name_of
-from dispytch.failure import FailurePolicy
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
 

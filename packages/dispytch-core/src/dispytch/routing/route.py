@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from dispytch.dead_letters import FailurePolicy
 from dispytch.envelope import Envelope
-from dispytch.failure import FailurePolicy
 from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
 from dispytch.serialization import Codecs

@@ -14,8 +14,11 @@ subclass may say about its broker stands in `Scene`. For failures that show the 
 ``pytest.register_assert_rewrite("dispytch.testing.transport")`` into ``conftest.py``.
 """
 
+from dispytch.testing.transport.delaying import DelayContract
 from dispytch.testing.transport.groups import GroupContract
+from dispytch.testing.transport.holding import HoldingContract
 from dispytch.testing.transport.receiving import ReceivingContract
+from dispytch.testing.transport.repeating import RepeatingContract
 from dispytch.testing.transport.scene import Scene
 from dispytch.testing.transport.sending import SendingContract
 from dispytch.testing.transport.settling import SettlingContract
@@ -23,5 +26,13 @@ from dispytch.testing.transport.settling import SettlingContract
 __all__ = ["Scene", "TransportContract"]
 
 
-class TransportContract(SendingContract, ReceivingContract, SettlingContract, GroupContract):
+class TransportContract(
+    SendingContract,
+    RepeatingContract,
+    DelayContract,
+    ReceivingContract,
+    SettlingContract,
+    HoldingContract,
+    GroupContract,
+):
     """Every test of the transport contract; give it a fixture named ``backend``."""

@@ -1,0 +1,183 @@
+"""What follows when an event could not be handled: another attempt, a parting, or the end."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dispytch.dead_letters import (
+    Failure,
+    FailurePolicy,
+    Reason,
+    dead_letter,
+)
+from dispytch.delivery.attempt import Attempt, Owed, Parting
+from dispytch.delivery.outcomes import Outcomes
+from dispytch.exceptions import (
+    DecodeError,
+    EventHalted,
+    Reject,
+    RetryAfter,
+    SerializationError,
+)
+from dispytch.messages import Delivery
+from dispytch.redelivery import Redelivery
+from dispytch.routing import Route
+
+logger = logging.getLogger("dispytch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """What the broker can do for a failed event, see `Features`."""
+
+    delay: bool = False
+    hold_limit: float | None = None
+
+
+class Aftermath:
+    """Decides what follows a failure; sends nothing itself."""
+
+    def __init__(
+        self, *, group: str, broker: Broker, outcomes: Outcomes, clock: Callable[[], float]
+    ) -> None:
+        self._group = group
+        self._broker = broker
+        self._outcomes = outcomes
+        self._clock = clock
+        self.last_error: str | None = None
+
+    def after(self, failed: Attempt, delivery: Delivery, error: Exception) -> Owed | None:
+        """What is owed to an event whose attempt has failed; None when nothing is.
+
+        Raises:
+            EventHalted: it must neither be settled nor passed over.
+        """
+        if not isinstance(error, RetryAfter):
+            failed.failures += 1
+        self._note(failed.route.name, error)
+        delay = self._delay(failed, error)
+        if delay is None:
+            failure = Failure(reason_of(error), error, failed.route.name, failed.number)
+            return self.give_up(failed.route.dead_letter, delivery, failure)
+        if self._goes_through_the_broker(failed, delay):
+            return self._delayed(failed, delivery, delay, error)
+        return self._in_place(failed, delivery, delay, error)
+
+    def give_up(
+        self, policy: FailurePolicy, delivery: Delivery, failure: Failure
+    ) -> Parting | None:
+        """Apply a failure policy.
+
+        Raises:
+            EventHalted: the policy is ``"halt"``.
+        """
+        error, where = failure.error, place(delivery, failure.handler, failure.attempts)
+        self._note(where, error)
+        if policy == "halt":
+            raise EventHalted(
+                f"{where}: {type(error).__name__}: {error}; the event is left unsettled "
+                "and the listener stops, as dead_letter='halt' asks"
+            ) from error
+        if policy == "drop":
+            logger.error("dropped, as dead_letter='drop' asks: %s", where, exc_info=error)
+            self._outcomes.dropped += 1
+            return None
+        logger.error("given up: %s", where, exc_info=error)
+        destination = policy.of(delivery.topic, self._group)
+        letter = dead_letter(delivery, failure, destination=destination, group=self._group)
+        return Parting("dead_lettered", letter, None, where, self._clock())
+
+    def _note(self, where: str, error: Exception) -> None:
+        self.last_error = f"{where}: {type(error).__name__}: {error}"
+
+    def _delay(self, failed: Attempt, error: Exception) -> float | None:
+        retry, elapsed = failed.route.retry, self._clock() - failed.began
+        match error:
+            case RetryAfter():
+                return error.seconds if retry.allows(elapsed + error.seconds) else None
+            case Reject():
+                return None
+            case _:
+                return retry.next_delay(attempt=failed.failures, error=error, elapsed=elapsed)
+
+    def _goes_through_the_broker(self, failed: Attempt, delay: float) -> bool:
+        limit = self._broker.hold_limit
+        held = self._clock() - failed.arrived + delay
+        return failed.route.retry.delayed or (limit is not None and held > limit)
+
+    def _in_place(
+        self, failed: Attempt, delivery: Delivery, delay: float, error: Exception
+    ) -> Attempt:
+        where = place(delivery, failed.route.name, failed.number)
+        logger.warning(
+            "failed, the next attempt follows in %.2f s: %s", delay, where, exc_info=error
+        )
+        self._outcomes.retried += 1
+        return Attempt(
+            failed.route,
+            failed.number + 1,
+            failed.failures,
+            failed.began,
+            failed.arrived,
+            self._clock() + delay,
+        )
+
+    def _delayed(
+        self, failed: Attempt, delivery: Delivery, delay: float, error: Exception
+    ) -> Parting:
+        where = place(delivery, failed.route.name, failed.number)
+        logger.warning(
+            "failed, the next attempt comes through the broker in %.2f s: %s",
+            delay,
+            where,
+            exc_info=error,
+        )
+        now = time.time()
+        redelivery = Redelivery(
+            topic=delivery.topic,
+            handler=failed.route.name,
+            attempt=failed.number + 1,
+            failures=failed.failures,
+            first_attempt=round((now - (self._clock() - failed.began)) * 1000),
+            due=math.ceil((now + delay) * 1000),
+        )
+        message = redelivery.message(delivery, self._group)
+        native = delay if self._broker.delay else None
+        return Parting("delayed", message, native, where, self._clock())
+
+
+def place(delivery: Delivery, handler: str | None, attempts: int) -> str:
+    """An event, for the log: where it stands, and whose attempt it was."""
+    where = f"event at {delivery.lease.stream}/{delivery.position} of topic {delivery.topic!r}"
+    return where if handler is None else f"handler {handler}, attempt {attempts}, {where}"
+
+
+def first_attempt(route: Route, redelivery: Redelivery | None, now: float) -> Attempt:
+    """The attempt that a delivery begins with; ``now`` is a time of the event loop's clock."""
+    if redelivery is None:
+        return Attempt(route, 1, 0, now, now, now)
+    wall = time.time() * 1000
+    first, due = redelivery.first_attempt, redelivery.due
+    return Attempt(
+        route,
+        redelivery.attempt,
+        redelivery.failures,
+        began=now if first is None else now - max(0.0, wall - first) / 1000,
+        arrived=now,
+        due=now if due is None else now + max(0.0, due - wall) / 1000,
+    )
+
+
+def reason_of(error: Exception) -> Reason:
+    """Why an event is given up that ended with this error."""
+    match error:
+        case Reject():
+            return "rejected"
+        case DecodeError():
+            return "undecodable"
+        case SerializationError():
+            return "invalid"
+        case _:
+            return "failed"

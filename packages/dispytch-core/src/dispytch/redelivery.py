@@ -1,0 +1,94 @@
+"""How an event comes back to its group alone: for a later attempt, or replayed. Pure.
+
+It travels through the group's own topic, ``{group}.retry``, with headers that say where it came
+from, which handler it is for, and when it is due.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from dispytch.dead_letters import HANDLER, ORIGINAL_TOPIC, origin, original_headers
+from dispytch.exceptions import DecodeError
+from dispytch.messages import Delivery, Message
+
+ATTEMPT: Final = "dispytch-attempt"
+FAILURES: Final = "dispytch-failures"
+FIRST_ATTEMPT: Final = "dispytch-first-attempt"
+DUE: Final = "dispytch-due"
+
+
+def retry_topic(group: str) -> str:
+    """The topic through which events come back to a group."""
+    return f"{group}.retry"
+
+
+def replay_group(group: str) -> str:
+    """The group that reads the dead letters of a group."""
+    return f"{group}.replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redelivery:
+    """What an event that comes back says of itself.
+
+    topic: where it came from first. handler: whom it is for; None: everyone who takes it.
+    attempt: the number of the attempt that it comes for, from 1.
+    failures: how many attempts count as failed by now.
+    first_attempt, due: when the first attempt began, and when this one may, in milliseconds since
+        the epoch; None: unknown, and now.
+    """
+
+    topic: str
+    handler: str | None = None
+    attempt: int = 1
+    failures: int = 0
+    first_attempt: int | None = None
+    due: int | None = None
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "Redelivery":
+        """Read what a delivery from the retry topic says.
+
+        Raises:
+            DecodeError: it was not sent there by dispytch.
+        """
+        headers = dict(delivery.headers)
+        topic = headers.get(ORIGINAL_TOPIC)
+        if topic is None:
+            raise DecodeError(
+                f"a message on {delivery.lease.topic!r}, the group's own topic, does not say where "
+                f"it came from: it lacks the header {ORIGINAL_TOPIC!r}"
+            )
+        handler = headers.get(HANDLER)
+        return cls(
+            topic=topic.decode("utf-8", "replace"),
+            handler=None if handler is None else handler.decode("utf-8", "replace"),
+            attempt=_number(headers, ATTEMPT) or 1,
+            failures=_number(headers, FAILURES) or 0,
+            first_attempt=_number(headers, FIRST_ATTEMPT),
+            due=_number(headers, DUE),
+        )
+
+    def message(self, delivery: Delivery, group: str) -> Message:
+        """The message that brings a delivery's event back to a group."""
+        numbers = {
+            ATTEMPT: self.attempt,
+            FAILURES: self.failures,
+            FIRST_ATTEMPT: self.first_attempt,
+            DUE: self.due,
+        }
+        headers = [*original_headers(delivery.headers), *origin(delivery)]
+        if self.handler is not None:
+            headers.append((HANDLER, self.handler.encode()))
+        headers += [(name, b"%d" % value) for name, value in numbers.items() if value is not None]
+        return Message(retry_topic(group), delivery.value, delivery.key, headers, repeats=delivery)
+
+
+def _number(headers: Mapping[str, bytes], name: str) -> int | None:
+    try:
+        return int(headers[name])
+    except KeyError:
+        return None
+    except ValueError as error:
+        raise DecodeError(f"the header {name!r} is no number: {headers[name]!r}") from error

@@ -1,0 +1,6 @@
+"""Reading dead letters, and sending them back to the group that gave them up."""
+
+from dispytch.replay.dead_letters import DeadLetters
+from dispytch.replay.letter import DeadLetter
+
+__all__ = ["DeadLetter", "DeadLetters"]

@@ -1,0 +1,178 @@
+"""The dead letters of one topic and group."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+from uuid import uuid4
+
+from dispytch.backends import backend_from
+from dispytch.dead_letters import DeadLetterTopic, original_headers
+from dispytch.exceptions import ConfigurationError
+from dispytch.messages import Delivery, Message
+from dispytch.redelivery import Redelivery, replay_group
+from dispytch.replay.letter import DeadLetter
+from dispytch.replay.reading import nothing_to_revoke, until_the_end
+from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
+
+logger = logging.getLogger("dispytch")
+
+Select = Callable[[DeadLetter], bool]
+"""Whether a dead letter is meant."""
+
+Edit = Callable[[DeadLetter], Message]
+"""What is sent in a dead letter's place; its topic is of no account."""
+
+_WINDOW: Final = 1000
+_STREAMS: Final = 64
+"""The share that one of so many streams has of a window must hold all that is looked at."""
+
+_TURN: Final = "dispytch-replay-turn"
+
+
+class DeadLetters:
+    """The dead letters of one topic and group: to look at, and to send back.
+
+    One reader at a time: on a broker with queues, two would each see a part of them.
+
+    backend: a URL, or a `Backend`.
+    topic, group: whose dead letters; the listener's.
+    destination: where they are, if the listener was told so.
+
+    Raises:
+        ConfigurationError: the backend is not installed, or a name is missing.
+    """
+
+    def __init__(
+        self,
+        backend: Backend | str,
+        *,
+        topic: str,
+        group: str,
+        destination: DeadLetterTopic = DeadLetterTopic(),  # noqa: B008 - it is frozen
+    ) -> None:
+        if not topic or not group:
+            raise ConfigurationError("DeadLetters needs the topic and the group of a listener")
+        self._backend = backend_from(backend)
+        self._group = group
+        self.topic = destination.of(topic, group)
+
+    async def read(self, *, select: Select | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """The dead letters there are, oldest first in each stream; none is changed.
+
+        limit: at most so many are looked at.
+
+        Raises:
+            BrokerUnreachable: no connection within the backend's connect timeout.
+        """
+        letters: list[DeadLetter] = []
+        # Nothing is settled, so all that is looked at is in flight.
+        async with (
+            self._consumer(window=limit * _STREAMS) as consumer,
+            aclosing(until_the_end(consumer)) as deliveries,
+        ):
+            async for delivery in deliveries:
+                letters.append(DeadLetter(delivery))
+                if len(letters) >= limit:
+                    break
+        return [letter for letter in letters if select is None or select(letter)]
+
+    async def replay(
+        self,
+        *,
+        ids: Collection[str] | None = None,
+        select: Select | None = None,
+        limit: int | None = None,
+        rate: float | None = None,
+        edit: Edit | None = None,
+    ) -> int:
+        """Send dead letters back to the group that gave them up, and to no other.
+
+        Each is done with only after the broker has confirmed that it was sent; when this ends in
+        the middle, the rest is still there, and one of them may come twice. Those that are not
+        meant are put back at the end of the topic, confirmed as well.
+
+        ids, select: which ones; all, if neither is given.
+        limit: how many at most. rate: how many a second at most.
+        edit: gives the message to send in place of the original.
+
+        Returns how many were sent.
+
+        Raises:
+            BrokerUnreachable: no connection within the backend's connect timeout.
+            SendError: the broker did not take one; it stays where it is.
+        """
+        meant, pause = _meaning(ids, select), 0.0 if rate is None else 1 / rate
+        sent = 0
+        async with self._backend.producer() as producer, self._consumer() as consumer:
+            turn = _Turn(producer, consumer)
+            async with aclosing(until_the_end(consumer, turn.streams)) as deliveries:
+                async for delivery in deliveries:
+                    if turn.is_over_for(delivery) or sent == limit:
+                        continue
+                    letter = DeadLetter(delivery)
+                    if letter.topic is None or not meant(letter):
+                        await turn.put_back(delivery)
+                        continue
+                    await producer.send([self._replayed(letter, edit)])
+                    consumer.ack(delivery)
+                    sent += 1
+                    if sent == limit:
+                        turn.stop()
+                    await asyncio.sleep(pause)
+            await consumer.flush()
+        return sent
+
+    def _replayed(self, letter: DeadLetter, edit: Edit | None) -> Message:
+        redelivery = Redelivery(topic=letter.topic or "", handler=letter.handler)
+        message = redelivery.message(letter.delivery, self._group)
+        if edit is not None:
+            edited = edit(letter)
+            own = [header for header in message.headers if header not in letter.headers]
+            message.value, message.key = edited.value, edited.key
+            message.headers = [*original_headers(edited.headers), *own]
+        return message
+
+    @asynccontextmanager
+    async def _consumer(self, window: int = _WINDOW) -> AsyncGenerator[Consumer, None]:
+        readers = replay_group(self._group)
+        await self._backend.prepare(Topology(topics=(self.topic,), group=readers))
+        subscription = Subscription(group=readers, topics=(self.topic,), max_in_flight=window)
+        async with self._backend.consumer(subscription, nothing_to_revoke) as consumer:
+            yield consumer
+
+
+class _Turn:
+    """One way through the dead letters, which ends in each stream where it has put one back."""
+
+    def __init__(self, producer: Producer, consumer: Consumer) -> None:
+        self.streams: set[str] = set()
+        self._producer = producer
+        self._consumer = consumer
+        self._mark = (_TURN, uuid4().hex.encode())
+
+    def is_over_for(self, delivery: Delivery) -> bool:
+        """Whether this one, and with it the rest of its stream, was put back in this turn."""
+        if self._mark in delivery.headers:
+            self._consumer.pause(delivery.lease)
+            self.streams.add(delivery.lease.stream)
+        return delivery.lease.stream in self.streams
+
+    async def put_back(self, delivery: Delivery) -> None:
+        """Put a letter at the end, as it is, confirmed; then it is done with here."""
+        headers = [*(header for header in delivery.headers if header[0] != _TURN), self._mark]
+        again = Message(delivery.topic, delivery.value, delivery.key, headers, repeats=delivery)
+        await self._producer.send([again])
+        self._consumer.ack(delivery)
+
+    def stop(self) -> None:
+        """Nothing more is wanted of any stream."""
+        self._consumer.stop_receiving()
+
+
+def _meaning(ids: Collection[str] | None, select: Select | None) -> Select:
+    def meant(letter: DeadLetter) -> bool:
+        return (ids is None or letter.id in ids) and (select is None or select(letter))
+
+    return meant

@@ -1,0 +1,188 @@
+"""One life of a listener: from the connection to the last settlement."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from dispytch.dead_letters import DeadLetterTopic, Unhandled
+from dispytch.delivery import Aftermath, Broker, Engine, Handling, Ordering, Outcomes, Partings
+from dispytch.emitter import EventEmitter
+from dispytch.exceptions import TransportError
+from dispytch.health import Health
+from dispytch.redelivery import replay_group, retry_topic
+from dispytch.routing import Defaults, PlannedRoute, Router
+from dispytch.serialization import WireFormat
+from dispytch.transport import Backend, Consumer, Producer, StartAt, Subscription, Topology
+
+logger = logging.getLogger("dispytch")
+
+PROVIDED: Final = (EventEmitter,)
+"""The types that a parameter of a handler or a dependency may simply ask for."""
+
+_LAG_TIMEOUT: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a listener was told, see `EventListener`."""
+
+    backend: Backend
+    group: str
+    concurrency: int
+    ordering: Ordering
+    max_in_flight: int
+    drain_timeout: float
+    start_at: StartAt
+    stuck_after: float
+    wire: WireFormat
+    defaults: Defaults
+    unhandled: Unhandled
+
+
+class Service:
+    """Connects, prepares the topics, joins the group, and runs events until it is stopped."""
+
+    def __init__(
+        self, settings: Settings, planned: Sequence[PlannedRoute], outcomes: Outcomes
+    ) -> None:
+        self._settings = settings
+        self._planned = planned
+        self._outcomes = outcomes
+        self._clock = asyncio.get_running_loop().time
+        self._aftermath = Aftermath(
+            group=settings.group,
+            broker=_broker(settings.backend),
+            outcomes=outcomes,
+            clock=self._clock,
+        )
+        self._engine: Engine | None = None
+        self._consumer: Consumer | None = None
+        self._partings: Partings | None = None
+
+    async def live(self, started: "asyncio.Future[None]") -> None:
+        """Run; ``started`` is done once the group is joined.
+
+        Raises:
+            EventHalted, TransportError, ConfigurationError: as `EventListener.listen` says.
+        """
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            # As many as events are handled at once; each is started when it is first needed.
+            threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="dispytch")
+            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+            producer = await stack.enter_async_context(settings.backend.producer())
+            router = self._router(producer, threads)
+            topics = (*router.topics, retry_topic(settings.group))
+            await self._prepare(router, topics)
+            self._partings = Partings(producer, self._outcomes, self._clock)
+            self._engine = engine = self._made_engine(router, self._partings)
+            self._consumer = await stack.enter_async_context(
+                settings.backend.consumer(self._subscription(topics), engine.revoke)
+            )
+            logger.info("group %r listens to %s", settings.group, ", ".join(router.topics))
+            started.set_result(None)
+            await engine.run(self._consumer)
+
+    def stop(self) -> None:
+        """Begin to drain; `live` returns when that is done."""
+        if self._engine is not None:
+            self._engine.stop()
+
+    def cut_short(self) -> None:
+        """Stop, and do not wait for handlers that are running."""
+        if self._engine is not None:
+            self._engine.cut_short()
+
+    async def health(self) -> Health:
+        """See `EventListener.health`."""
+        engine, consumer, partings = self._engine, self._consumer, self._partings
+        if engine is None or consumer is None or partings is None:
+            return Health(problems=("the listener is still starting",))
+        problems: list[str] = []
+        lag: dict[str, int] = {}
+        try:
+            async with asyncio.timeout(_LAG_TIMEOUT):
+                lag.update(await consumer.lag())
+        except (TransportError, TimeoutError) as error:
+            problems.append(f"the broker does not answer: {error or 'no answer in time'}")
+        if engine.stopping:
+            problems.append("the listener is stopping")
+        if engine.oldest is not None and engine.oldest > self._settings.stuck_after:
+            problems.append(
+                f"an event is unsettled for {engine.oldest:.0f} s, "
+                f"more than stuck_after={self._settings.stuck_after:g}"
+            )
+        if partings.trouble is not None:
+            problems.append(partings.trouble)
+        return Health(
+            problems=tuple(problems),
+            streams=tuple(sorted(lease.stream for lease in consumer.leases)),
+            lag=lag,
+            in_flight=engine.in_flight,
+            oldest=engine.oldest,
+            last_error=self._aftermath.last_error,
+        )
+
+    def _router(self, producer: Producer, threads: ThreadPoolExecutor) -> Router:
+        settings = self._settings
+        emitter = EventEmitter.over(
+            producer,
+            settings.backend,
+            source=settings.group,
+            wire=settings.wire,
+            codec=settings.defaults.codecs.writer,
+        )
+        values: dict[type, object] = {EventEmitter: emitter}
+        return Router(route.bind(settings.defaults, values, threads) for route in self._planned)
+
+    async def _prepare(self, router: Router, topics: tuple[str, ...]) -> None:
+        settings = self._settings
+        await settings.backend.prepare(Topology(topics=topics, group=settings.group))
+        dead = {
+            policy.of(route.topic, settings.group)
+            for route in router.routes
+            for policy in (route.dead_letter, settings.defaults.dead_letter, settings.unhandled)
+            if isinstance(policy, DeadLetterTopic)
+        }
+        if dead:
+            # The group that will read them makes a broker with queues keep them.
+            kept = Topology(topics=tuple(sorted(dead)), group=replay_group(settings.group))
+            await settings.backend.prepare(kept)
+
+    def _made_engine(self, router: Router, partings: Partings) -> Engine:
+        settings = self._settings
+        handling = Handling(
+            read=settings.wire.reader(settings.backend.features.attribute_prefixes),
+            router=router,
+            retry_topic=retry_topic(settings.group),
+            unreadable=settings.defaults.dead_letter,
+            unhandled=settings.unhandled,
+            aftermath=self._aftermath,
+            partings=partings,
+            outcomes=self._outcomes,
+            clock=self._clock,
+        )
+        return Engine(
+            handling,
+            ordering=settings.ordering,
+            concurrency=settings.concurrency,
+            drain_timeout=settings.drain_timeout,
+        )
+
+    def _subscription(self, topics: tuple[str, ...]) -> Subscription:
+        settings = self._settings
+        return Subscription(
+            group=settings.group,
+            topics=topics,
+            max_in_flight=settings.max_in_flight,
+            start_at=settings.start_at,
+            drain_timeout=settings.drain_timeout,
+        )
+
+
+def _broker(backend: Backend) -> Broker:
+    return Broker(delay=backend.features.delay, hold_limit=backend.features.hold_limit)
