@@ -1,6 +1,7 @@
 """The listener as a whole, on the in-memory backend."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -26,6 +27,7 @@ from dispytch.exceptions import (
     ConfigurationError,
     DecodeError,
     DependencyError,
+    DispytchError,
     EventHalted,
     InvalidHandler,
     NotRunning,
@@ -381,6 +383,53 @@ async def test_an_emitter_in_a_handler_writes_with_the_first_codec(url: str, see
         assert await seen.wait(1) == ["application/vnd.loud+json"]
 
 
+async def test_a_handler_may_wait_for_stop_without_waiting_for_itself(url: str) -> None:
+    group, listener = HandlerGroup(), EventListener(url, group="shop")
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        await listener.stop()
+
+    listener.add_handler_group(group)
+    await emit(url, Placed(number=1))
+    await asyncio.wait_for(listener.listen(), 5)
+    assert listener.outcomes.handled == 1
+
+
+async def test_a_handler_that_cancels_its_own_task_ends_the_listener_loudly(url: str) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders", dead_letter="drop")
+    async def handle(event: Event[Order]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    await emit(url, Placed(number=1))
+    with pytest.raises(DispytchError, match=r"was cancelled.*orders\["):
+        await asyncio.wait_for(listening(url, group).listen(), 5)
+
+
+async def test_a_cancellation_that_a_handler_swallows_harms_no_other_event(url: str) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders")
+    async def handle(event: Event[Order]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        assert not task.cancelling()
+        with contextlib.suppress(asyncio.CancelledError):
+            task.cancel()
+            await asyncio.sleep(0)
+
+    async with listening(url, group, concurrency=1) as listener:
+        await emit(url, Placed(number=1), Placed(number=2))
+        async with asyncio.timeout(5):
+            while listener.outcomes.handled < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
 async def test_entering_twice_is_refused(url: str) -> None:
     group = HandlerGroup(default_topic="orders")
     group.handler()(lambda: None)
@@ -401,6 +450,15 @@ async def test_entering_twice_is_refused(url: str) -> None:
         ({"dead_letter": "ignore"}, "'halt', 'drop'"),
         ({"start_at": "now"}, "start_at"),
         ({"retry": 3}, "retry: no RetryPolicy"),
+        ({"concurrency": "8"}, "concurrency"),
+        ({"concurrency": 1.5}, "concurrency"),
+        ({"max_in_flight": "8"}, "max_in_flight"),
+        ({"drain_timeout": "30"}, "drain_timeout"),
+        ({"stuck_after": None}, "stuck_after"),
+        ({"unhandled": "keep"}, "unhandled must be 'ignore'"),
+        ({"codecs": None}, "codecs"),
+        ({"codecs": [5]}, "codecs"),
+        ({"middlewares": 5}, "middlewares"),
         ({"middlewares": ["log"]}, "middleware"),
         ({"wire": "json"}, "wire: no WireFormat"),
         ({"codecs": ()}, "codecs"),

@@ -48,8 +48,12 @@ class EventEmitter:
         wire: WireFormat | None = None,
         codec: Codec | None = None,
     ) -> None:
-        if not source:
+        if not isinstance(source, str) or not source:
             raise ConfigurationError("an emitter's source must say who emits, as CloudEvents asks")
+        if not isinstance(wire, WireFormat | None):
+            raise ConfigurationError(f"an emitter's wire must be a WireFormat, not {wire!r}")
+        if not isinstance(codec, Codec | None):
+            raise ConfigurationError(f"an emitter's codec must be a Codec, not {codec!r}")
         self._backend = backend_from(backend)
         self._writer = EventWriter(
             wire=wire or CloudEvents(),

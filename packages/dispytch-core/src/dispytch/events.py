@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic
 from uuid import uuid4
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
 
 from dispytch.envelope import Envelope
@@ -33,6 +33,9 @@ class EventBase(BaseModel):
     An event is emitted under the same id however often it is emitted, after pickling too; a copy
     is another event.
     """
+
+    # JSON has no number for them, and a null would be refused where it is read.
+    model_config = ConfigDict(ser_json_inf_nan="strings")
 
     # A slot is no part of the fields, the equality, the representation or the body, and is not
     # copied with them.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from dispytch.backends import backend_from
 from dispytch.dead_letters import (
@@ -70,16 +70,24 @@ class EventListener:
         codecs: Sequence[Codec] = (JsonCodec(),),
     ) -> None:
         _require(isinstance(group, str) and group != "", "group must be a name", group)
-        _require(concurrency >= 1, "concurrency must be at least 1", concurrency)
+        _require(_whole(concurrency), "concurrency must be at least 1", concurrency)
         _require(ordering in ("key", "partition", "none"), "unknown ordering", ordering)
-        _require(max_in_flight is None or max_in_flight >= 1, "max_in_flight < 1", max_in_flight)
-        _require(drain_timeout >= 0, "drain_timeout must not be negative", drain_timeout)
+        _require(
+            max_in_flight is None or _whole(max_in_flight),
+            "max_in_flight must be at least 1",
+            max_in_flight,
+        )
+        _require(_seconds(drain_timeout), "drain_timeout must not be negative", drain_timeout)
         _require(start_at in ("earliest", "latest"), "unknown start_at", start_at)
-        _require(stuck_after > 0, "stuck_after must be positive seconds", stuck_after)
+        _require(_seconds(stuck_after), "stuck_after must be seconds", stuck_after)
         _require(retry is None or isinstance(retry, RetryPolicy), "retry: no RetryPolicy", retry)
-        _require(all(map(callable, middlewares)), "a middleware is a callable", middlewares)
+        _require(
+            isinstance(middlewares, Sequence) and all(map(callable, middlewares)),
+            "middlewares are callables",
+            middlewares,
+        )
         _require(wire is None or isinstance(wire, WireFormat), "wire: no WireFormat", wire)
-        _require(len(codecs) > 0, "codecs must name at least one", codecs)
+        _require(_all(codecs, Codec), "codecs must name at least one Codec", codecs)
         self._settings = Settings(
             backend=backend_from(backend),
             group=group,
@@ -133,10 +141,12 @@ class EventListener:
         """Stop taking events in, let running handlers finish, settle, leave the group.
 
         Handlers that still run after ``drain_timeout`` are cancelled; their events are left to the
-        broker, like those that have not started. Without effect when it is not running.
+        broker, like those that have not started. Without effect when it is not running. From
+        within a handler it only begins to stop: the handler is one of those that are waited for.
         """
         self._begin_stop()
-        if self._life is not None:
+        within = self._service is not None and self._service.runs(asyncio.current_task())
+        if self._life is not None and not within:
             await asyncio.wait([self._life])
 
     async def health(self) -> Health:
@@ -189,6 +199,21 @@ class EventListener:
     def _cut_short(self) -> None:
         if self._service is not None:
             self._service.cut_short()
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _seconds(value: object) -> bool:
+    return isinstance(value, int | float) and value >= 0
+
+
+def _all(values: object, kind: type) -> bool:
+    if not isinstance(values, Sequence):
+        return False
+    found = cast("Sequence[object]", values)
+    return len(found) > 0 and all(isinstance(one, kind) for one in found)
 
 
 def _require(met: bool, text: str, value: object) -> None:

@@ -45,6 +45,9 @@ class RetryPolicy:
     delayed: bool = False
 
     def __post_init__(self) -> None:
+        numbers = (self.delay, self.factor, self.max_delay, self.time_limit or 0.0)
+        _require(type(self.attempts) is int, "attempts must be a whole number", self.attempts)
+        _require(all(type(one) in (int, float) for one in numbers), "times are numbers", numbers)
         _require(self.attempts >= 1, "attempts must be at least 1", self.attempts)
         _require(0 <= self.delay < inf, "delay must not be negative or infinite", self.delay)
         _require(1 <= self.factor < inf, "factor must be at least 1 and finite", self.factor)

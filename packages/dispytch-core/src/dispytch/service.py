@@ -92,6 +92,10 @@ class Service:
         if self._engine is not None:
             self._engine.stop()
 
+    def runs(self, task: "asyncio.Task[object] | None") -> bool:
+        """Whether a task is one that handlers run in."""
+        return self._engine is not None and self._engine.runs(task)
+
     def cut_short(self) -> None:
         """Stop, and do not wait for handlers that are running."""
         if self._engine is not None:

@@ -1,5 +1,6 @@
 """`HandlerGroup`: what handlers are registered with."""
 
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,10 @@ from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
 from dispytch.routing import HandlerGroup
+
+
+class Kind(Enum):
+    PLACED = "placed"
 
 
 async def handle(event: Event[Any]) -> None: ...
@@ -34,7 +39,7 @@ def named(group: HandlerGroup) -> list[tuple[str | None, str | None]]:
 
 def retry_of(**options: Any) -> RetryPolicy | None:
     group = HandlerGroup()
-    group.handler(topic="t", **options)(handle)
+    group.handler(**({"topic": "t"} | options))(handle)
     (registration,) = group.registrations()
     return registration.retry
 
@@ -191,16 +196,47 @@ def test_a_full_policy_is_taken_as_it_is() -> None:
         ({"timeout": float("nan")}, "timeout must be positive seconds, not nan"),
         (
             {"dead_letter": "ignore"},
-            "dead_letter must be 'halt', 'drop' or a DeadLetterTopic",
+            "dead_letter must be 'halt', 'drop' or a DeadLetterTopic, not 'ignore'",
         ),
+        ({"topic": 5}, "topic must be a text, not 5"),
+        (
+            {"event": Kind.PLACED},
+            "event must be a text, not <Kind.PLACED: 'placed'>; write 'placed'",
+        ),
+        ({"retries": "3"}, "retries must be a whole number, not '3'"),
+        ({"retries": True}, "retries must be a whole number, not True"),
+        (
+            {"retries": 1, "retry_on": []},
+            "retry_on names no error, so that nothing would be retried",
+        ),
+        ({"retry_interval": 5}, "retry_interval is of no use without retries="),
+        ({"timeout": "1"}, "timeout must be positive seconds, not '1'"),
     ],
 )
 def test_options_that_make_no_sense_name_the_handler(options: dict[str, Any], text: str) -> None:
     group = HandlerGroup()
     with pytest.raises(InvalidHandler) as caught:
-        group.handler(topic="t", **options)(handle)
+        group.handler(**({"topic": "t"} | options))(handle)
     assert str(caught.value) == f"handler {__name__}.handle: {text}"
     assert list(group.registrations()) == []
+
+
+def test_a_handler_without_parentheses_is_told_how() -> None:
+    group: Any = HandlerGroup()
+    with pytest.raises(InvalidHandler, match=r"@group\.handler\(topic="):
+        group.handler(handle)
+
+
+@pytest.mark.parametrize("options", [{"default_topic": 5}, {"prefix": 1}, {"default_event": Kind}])
+def test_a_group_takes_texts(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="must be a text"):
+        HandlerGroup(**options)
+
+
+def test_only_groups_are_taken() -> None:
+    group: Any = HandlerGroup()
+    with pytest.raises(InvalidHandler, match="not 5"):
+        group.add_handler_group(5)
 
 
 def test_invalid_handlers_are_wrong_wiring() -> None:

@@ -86,6 +86,10 @@ class Engine:
         if self._consumer is not None:
             self._consumer.stop_receiving()
 
+    def runs(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether a task is one that handlers run in."""
+        return self._pool.has(task)
+
     def cut_short(self) -> None:
         """Stop, and cancel what is running instead of waiting for it; it is left to the broker."""
         self.stop()

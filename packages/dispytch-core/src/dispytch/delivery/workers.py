@@ -5,9 +5,10 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import copy_context
-from typing import Final
+from typing import Any, Final
 
 from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.exceptions import DispytchError
 from dispytch.messages import Lease
 
 logger = logging.getLogger("dispytch")
@@ -74,10 +75,15 @@ class WorkerPool:
         finally:
             self._watchers -= 1
 
+    def has(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether a task is one of the workers."""
+        return any(worker.task is task for worker in self._workers)
+
     def cancel(self, leases: Collection[Lease] | None) -> Sequence["_Worker"]:
         """Cancel what is running of these leases, None for all."""
         busy = self._busy(leases)
         for worker in busy:
+            worker.cancelled = True
             worker.task.cancel()
         return busy
 
@@ -115,11 +121,23 @@ class WorkerPool:
     def _left(self, worker: "_Worker") -> None:
         self._workers.discard(worker)
         self._progress.set()
-        error = None if worker.task.cancelled() else worker.task.exception()
+        error = self._reason(worker)
         if error is not None and not self.failure.done():
             self.failure.set_exception(error)
         if not (self._closing or self.failure.done()):
             self._hire()
+
+    def _reason(self, worker: "_Worker") -> BaseException | None:
+        """What a worker ended of; None when all is well."""
+        if not worker.task.cancelled():
+            return worker.task.exception()
+        if worker.cancelled or self._closing or worker.lane is None:
+            return None
+        lane = worker.lane
+        return DispytchError(
+            f"the task that runs handlers was cancelled, by a handler or from outside, at an event "
+            f"of {lane.lease.stream}; the event is left unsettled and the listener stops"
+        )
 
     async def _work(self, worker: "_Worker") -> None:
         lanes, clock, clean = self._lanes, self._clock, copy_context()
@@ -136,6 +154,9 @@ class WorkerPool:
                     self._summon()
                 await self._serve(lane)
                 worker.lane = None
+                if worker.task.cancelling() and not worker.cancelled:
+                    # A handler has cancelled itself and gone on; the next one is not meant.
+                    worker.task.uncancel()
                 if self._watchers:
                     self._progress.set()
                 if clock() > self._slice_ends:
@@ -171,9 +192,10 @@ class WorkerPool:
 
 
 class _Worker:
-    __slots__ = ("lane", "task")
+    __slots__ = ("cancelled", "lane", "task")
 
     task: asyncio.Task[None]
 
     def __init__(self) -> None:
         self.lane: Lane | None = None
+        self.cancelled = False

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from enum import Enum
+from typing import Final, TypeVar
 
 from dispytch.dead_letters import FailurePolicy, checked
 from dispytch.dependencies.callables import full_name_of
@@ -12,6 +13,8 @@ from dispytch.retry import ErrorTypes, RetryPolicy
 from dispytch.routing.registration import Handler, Registration
 
 F = TypeVar("F", bound=Handler)
+
+_INTERVAL: Final = 1.25
 
 
 class HandlerGroup:
@@ -30,6 +33,12 @@ class HandlerGroup:
         prefix: str = "",
         middlewares: Sequence[Middleware] = (),
     ) -> None:
+        for option, value in (
+            ("default_topic", default_topic),
+            ("default_event", default_event),
+            ("prefix", prefix),
+        ):
+            _check_text(option, value)
         self._default_topic = default_topic
         self._default_event = default_event
         self._prefix = prefix
@@ -38,12 +47,12 @@ class HandlerGroup:
 
     def handler(
         self,
-        *,
+        *misplaced: object,
         topic: str | None = None,
         event: str | None = None,
         retries: int = 0,
         retry_on: ErrorTypes | Sequence[type[Exception]] | None = None,
-        retry_interval: float = 1.25,
+        retry_interval: float = _INTERVAL,
         retry: RetryPolicy | None = None,
         dead_letter: FailurePolicy | None = None,
         timeout: float | None = None,
@@ -61,8 +70,16 @@ class HandlerGroup:
             InvalidHandler: options that contradict each other or make no sense.
         """
 
+        if misplaced:
+            raise InvalidHandler(
+                "handler takes keywords only, and needs its parentheses: "
+                "@group.handler(topic='user_events', event='user_registered')"
+            )
+
         def register(function: F) -> F:
             try:
+                _check_text("topic", topic)
+                _check_text("event", event)
                 registration = Registration(
                     handler=function,
                     topic=topic,
@@ -84,6 +101,8 @@ class HandlerGroup:
         Raises:
             InvalidHandler: the group would hold itself.
         """
+        if not isinstance(group, HandlerGroup):
+            raise InvalidHandler(f"a handler group is taken here, not {group!r}")
         if group is self or self in group.groups():
             raise InvalidHandler("a handler group cannot hold itself")
         self._members.append(group)
@@ -125,13 +144,23 @@ def _first(own: str | None, default: str | None) -> str | None:
     return default if own is None else own
 
 
+def _check_text(option: str, value: object) -> None:
+    if not isinstance(value, str | None):
+        remedy = f"; write {value.value!r}" if isinstance(value, Enum) else ""
+        raise ConfigurationError(f"{option} must be a text, not {value!r}{remedy}")
+
+
 def _policy(
     retries: int,
     retry_on: ErrorTypes | Sequence[type[Exception]] | None,
     retry_interval: float,
     retry: RetryPolicy | None,
 ) -> RetryPolicy | None:
+    if not isinstance(retries, int) or isinstance(retries, bool):
+        raise ConfigurationError(f"retries must be a whole number, not {retries!r}")
     if retry is None and retries == 0 and retry_on is None:
+        if retry_interval != _INTERVAL:
+            raise ConfigurationError("retry_interval is of no use without retries=")
         return None
     if retry is not None:
         if retries or retry_on is not None:
@@ -142,6 +171,8 @@ def _policy(
     if retries <= 0:
         raise ConfigurationError(f"retries must be positive, not {retries!r}")
     errors = Exception if retry_on is None else retry_on
+    if not isinstance(errors, type) and not tuple(errors):
+        raise ConfigurationError("retry_on names no error, so that nothing would be retried")
     return RetryPolicy(
         attempts=retries + 1,
         delay=retry_interval,
@@ -153,6 +184,6 @@ def _policy(
 
 
 def _timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and (not isinstance(timeout, int | float) or not timeout > 0):
         raise ConfigurationError(f"timeout must be positive seconds, not {timeout!r}")
     return timeout

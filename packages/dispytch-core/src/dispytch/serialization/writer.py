@@ -65,7 +65,8 @@ class _Form:
         self.type = _declared(model, "__event_type__", "user_registered")
         self.adapter: TypeAdapter[Any] = TypeAdapter(model)
         self._topic = _template(model, "__topic__", _declared(model, "__topic__", "user_events"))
-        self._key = _template(model, "__key__", model.__key__) if model.__key__ else None
+        key = _optional(model, "__key__")
+        self._key = _template(model, "__key__", key) if key else None
         self._config = _config_for(model, config_type)
         self._config_templates = {
             text: _template(model, "__backend_config__", text)
@@ -93,6 +94,15 @@ def _declared(model: type[EventBase], name: str, example: str) -> str:
     raise InvalidEvent(
         f"{model.__module__}.{model.__qualname__} has no {name}; "
         f'give its class one, as in {name} = "{example}"'
+    )
+
+
+def _optional(model: type[EventBase], name: str) -> str | None:
+    value: object = getattr(model, name, None)
+    if isinstance(value, str | None):
+        return value
+    raise InvalidEvent(
+        f"the {name} of {model.__module__}.{model.__qualname__} must be a text, not {value!r}"
     )
 
 
