@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 from brokers.broker import BrokerUnavailable
+from brokers.certificates import Certificates
 from brokers.kafka_jars import KAFKA_VERSION, kafka_jars
 
 START_TIMEOUT = 90.0
@@ -52,15 +53,35 @@ broker.heartbeat.interval.ms=500
 """
 
 
+# Two more ways in: mutual TLS, and TLS with a user and a password.
+SECURE = """\
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},MTLS://127.0.0.1:{tls},USERS://127.0.0.1:{sasl}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},MTLS://127.0.0.1:{tls},USERS://127.0.0.1:{sasl}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,MTLS:SSL,USERS:SASL_SSL
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+ssl.truststore.type=PEM
+ssl.truststore.location={certificates.authority}
+listener.name.mtls.ssl.client.auth=required
+listener.name.users.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.users.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+listener.name.users.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+"""  # noqa: E501
+USER, PASSWORD = "ada", "s3cret"
+
+
 class LocalKafka:
     """One Kafka node of our own, on free ports and in a data folder of its own.
 
-    ``data`` is that folder; without it a temporary one is made, and removed by `stop`.
+    ``data`` is that folder; without it a temporary one is made, and removed by `stop`. With
+    ``certificates`` it listens for TLS, too, at `mutual_tls` and `with_users`.
     """
 
     version = KAFKA_VERSION
 
-    def __init__(self, data: Path | None = None) -> None:
+    def __init__(self, data: Path | None = None, certificates: Certificates | None = None) -> None:
+        self._certificates = certificates
+        self._tls, self._sasl = _free_ports(2)
         self._java = _java()
         self._jars = kafka_jars()
         self._temporary = data is None
@@ -73,6 +94,16 @@ class LocalKafka:
     def address(self) -> str:
         """Host and port, as a plain client takes them."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def mutual_tls(self) -> str:
+        """Where it asks for a client's certificate."""
+        return f"127.0.0.1:{self._tls}"
+
+    @property
+    def with_users(self) -> str:
+        """Where it asks for a user and a password, over TLS."""
+        return f"127.0.0.1:{self._sasl}"
 
     @property
     def url(self) -> str:
@@ -122,10 +153,30 @@ class LocalKafka:
         properties.write_text(
             PROPERTIES.format(port=self._port, controller=self._controller, data=self._data)
         )
-        arguments = ("-t", str(uuid.uuid4()), "-c", str(properties), "--ignore-formatted")
+        arguments = ["-t", str(uuid.uuid4()), "-c", str(properties), "--ignore-formatted"]
+        if self._certificates is not None:
+            with properties.open("a") as more:
+                more.write(self._secure(self._certificates))
+            arguments += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
         if self._spawn("kafka.tools.StorageTool", "format", *arguments).wait(START_TIMEOUT):
             raise BrokerUnavailable(f"Apache Kafka's storage is not formatted:\n{self._output()}")
         properties.rename(self._data / "server.properties")
+
+    def _secure(self, certificates: Certificates) -> str:
+        keystore = self._data / "keystore.pem"
+        keystore.write_bytes(
+            certificates.server_key.read_bytes() + certificates.server.read_bytes()
+        )
+        return SECURE.format(
+            port=self._port,
+            controller=self._controller,
+            tls=self._tls,
+            sasl=self._sasl,
+            keystore=keystore,
+            certificates=certificates,
+            user=USER,
+            password=PASSWORD,
+        )
 
     def _spawn(self, main_class: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [self._java, *JAVA_OPTIONS, "-cp", f"{self._jars}/*", main_class, *arguments]

@@ -14,6 +14,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from brokers.broker import BrokerUnavailable
+from brokers.certificates import Certificates
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 START_TIMEOUT = 60.0
@@ -24,6 +25,15 @@ listeners.tcp.default = 127.0.0.1:{port}
 disk_free_limit.absolute = 10MB
 raft.wal_max_size_bytes = 67108864
 log.console = false
+"""
+
+SECURE = """\
+listeners.ssl.default = 127.0.0.1:{port}
+ssl_options.cacertfile = {certificates.authority}
+ssl_options.certfile = {certificates.server}
+ssl_options.keyfile = {certificates.server_key}
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
 """
 
 # Reads one Erlang expression a line, evaluates it on the node and answers in one line. The
@@ -50,13 +60,14 @@ Loop().
 class LocalRabbitMQ:
     """One RabbitMQ node of our own: data, ports, cookie and name server apart from all others."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Certificates | None = None) -> None:
         if not (PROGRAMS / "rabbitmq-server").exists() or shutil.which("epmd") is None:
             raise BrokerUnavailable(
                 f"no {PROGRAMS}/rabbitmq-server: install the package rabbitmq-server"
             )
         self._home = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-        self._port, self._dist_port, self._epmd_port = _free_ports(3)
+        self._port, self._dist_port, self._epmd_port, self._tls_port = _free_ports(4)
+        self._certificates = certificates
         self._name = f"rabbit{self._port}"
         self._server: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
@@ -68,6 +79,11 @@ class LocalRabbitMQ:
     def url(self) -> str:
         """Where it listens; the same after every start."""
         return f"rabbitmq://guest:guest@127.0.0.1:{self._port}/"
+
+    @property
+    def tls_url(self) -> str:
+        """Where it asks for a client's certificate, over TLS."""
+        return f"amqps://guest:guest@127.0.0.1:{self._tls_port}/"
 
     @property
     def provenance(self) -> str:
@@ -164,7 +180,10 @@ class LocalRabbitMQ:
             self.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({before}).")
 
     def _write_files(self) -> None:
-        (self._home / "rabbitmq.conf").write_text(CONFIG.format(port=self._port))
+        secure = ""
+        if self._certificates is not None:
+            secure = SECURE.format(port=self._tls_port, certificates=self._certificates)
+        (self._home / "rabbitmq.conf").write_text(CONFIG.format(port=self._port) + secure)
         (self._home / "enabled_plugins").write_text("[rabbitmq_consistent_hash_exchange].\n")
         cookie = self._home / ".erlang.cookie"
         if not cookie.exists():

@@ -17,6 +17,7 @@ def config_from_url(url: str) -> KafkaConfig:
     Raises:
         ConfigurationError: the URL, or an option in it, is wrong; the text names the part.
     """
+    _check_escaped(url)
     try:
         parts = urlsplit(url)
         options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
@@ -25,8 +26,15 @@ def config_from_url(url: str) -> KafkaConfig:
     if parts.scheme != "kafka":
         raise _wrong(f"its scheme is {parts.scheme!r}")
     if parts.path not in ("", "/") or parts.fragment:
-        raise _wrong(f"it has a path, {parts.path or parts.fragment!r}")
+        raise _wrong("it has a path or a fragment")
     return KafkaConfig.of(**_authority(parts.netloc), **_options(options))
+
+
+def _check_escaped(url: str) -> None:
+    rest = url.partition("://")[2]
+    ends = [rest.find(sign) for sign in "/?#" if sign in rest]
+    if ends and "@" in rest[min(ends) :]:
+        raise _wrong("'/', '?' and '#' in a password are written as %2F, %3F and %23")
 
 
 def _authority(authority: str) -> dict[str, Any]:
