@@ -38,7 +38,7 @@ def test_the_demo_counts_what_it_should_every_time(broker_url: str) -> None:
             "emitted": "11",
             "handled": "10",
             "retried": "2",
-            "failed": "1",
+            "dead_lettered": "1",
         }
         assert "Grace paid, attempt 2" in ended.stdout
         assert "CardDeclined: the bank refuses" in ended.stdout

@@ -3,12 +3,12 @@
 import asyncio
 import sys
 
-from dispytch import EventEmitter, EventListener
+from dispytch import DeadLetters, EventEmitter, EventListener
 from dispytch.exceptions import DispytchError
 
-from .events import GROUP, OrderPlaced
+from .events import GROUP, TOPIC, OrderPlaced
 from .handlers import orders
-from .report import Figures, show, show_error, show_log
+from .report import Figures, show, show_error, show_letters, show_log
 from .services import get_payments
 
 PLACED = [
@@ -20,8 +20,8 @@ PLACED = [
     OrderPlaced(number=6, customer="Ada", item="chair", price=120.00),
 ]
 # Five of the six orders are paid, and each of these is shipped. Both of Grace's payments succeed
-# at the second attempt; Mallory's fails.
-EXPECTED = Figures(emitted=11, handled=10, retried=2, failed=1)
+# at the second attempt; Mallory's fails, and is kept as a dead letter.
+EXPECTED = Figures(emitted=11, handled=10, retried=2, dead_lettered=1)
 
 
 async def serve(backend: str) -> Figures:
@@ -31,19 +31,21 @@ async def serve(backend: str) -> Figures:
     async with listener, EventEmitter(backend) as emitter:
         await emitter.emit_many(PLACED)
         await all_done(listener)
+    letters = await DeadLetters(backend, topic=TOPIC, group=GROUP).read()
+    show_letters(letters)
     outcomes = listener.outcomes
     return Figures(
         emitted=len(PLACED) + len(get_payments().receipts),
         handled=outcomes.handled,
         retried=outcomes.retried,
-        failed=outcomes.dropped,
+        dead_lettered=len(letters),
     )
 
 
 async def all_done(listener: EventListener) -> None:
-    """Wait until every event has been handled or has failed, for half a minute at most."""
+    """Wait until every event is handled or a dead letter, for half a minute at most."""
     for _ in range(600):
-        if listener.outcomes.handled + listener.outcomes.dropped >= EXPECTED.emitted:
+        if listener.outcomes.handled + listener.outcomes.dead_lettered >= EXPECTED.emitted:
             return
         await asyncio.sleep(0.05)
 

@@ -18,14 +18,13 @@ orders = HandlerGroup(default_topic=TOPIC)
     retries=3,
     retry_on=ProviderBusy,
     retry_interval=0.3,
-    dead_letter="drop",
 )
 async def take_payment(
     event: Event[OrderPlaced],
     payments: Annotated[Payments, Dependency(get_payments)],
     emitter: EventEmitter,
 ) -> None:
-    """Charge the customer. A busy provider is asked again, a declined card is given up."""
+    """Charge the customer. A busy provider is asked again, a declined card is a dead letter."""
     order = event.body
     await payments.charge(order.number, order.customer, order.price)
     logger.info("order %d: %s paid, attempt %d", order.number, order.customer, event.attempt)

@@ -1,6 +1,7 @@
 """What the terminal shows: the log while events flow, and the figures at the end."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
 
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
+
+from dispytch import DeadLetter
 
 console = Console()
 
@@ -19,7 +22,7 @@ class Figures:
     emitted: int
     handled: int
     retried: int
-    failed: int
+    dead_lettered: int
 
 
 def show_log() -> None:
@@ -39,6 +42,12 @@ def show(figures: Figures, expected: Figures) -> None:
         verdict = "[green]ok[/]" if counted == wanted[name] else "[red]wrong[/]"
         table.add_row(name, str(counted), str(wanted[name]), verdict)
     console.print(table)
+
+
+def show_letters(letters: Sequence[DeadLetter]) -> None:
+    """Show what was given up, and why."""
+    for letter in letters:
+        console.print(Text.assemble(("dead letter: ", "bold"), f"{letter.error}, {letter.handler}"))
 
 
 def show_error(error: Exception) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
@@ -57,7 +57,7 @@ class Handling:
         self._read = read
         self._router = router
         self._retry_topic = retry_topic
-        self._unreadable: FailurePolicy = unreadable
+        self._if_unreadable: FailurePolicy = unreadable
         self._if_unhandled: Unhandled = unhandled
         self._aftermath = aftermath
         self._partings = partings
@@ -69,27 +69,36 @@ class Handling:
         self, delivery: Delivery, owed: Sequence[Owed] | None
     ) -> Sequence[Owed] | None:
         """Run what is due; see the class."""
-        if owed is None:
-            try:
-                owed = self._first(delivery)
-            except DecodeError as error:
-                failure = Failure("undecodable", error)
-                owed = self._given_up(self._unreadable, delivery, failure)
-        return await self._pay(delivery, owed) if owed else None
-
-    def _first(self, delivery: Delivery) -> Sequence[Owed]:
-        """What a delivery that has just come is owed.
-
-        Raises:
-            DecodeError: it cannot be read.
-        """
-        redelivery: Redelivery | None = None
+        if owed is not None:
+            return await self._pay(delivery, owed)
         if delivery.lease.topic == self._retry_topic:
+            return await self._pay(delivery, self._returned(delivery))
+        try:
+            envelope = self._read(delivery)
+        except DecodeError as error:
+            return await self._pay(delivery, self._unreadable(delivery, error))
+        routes = self._router.find(delivery.topic, envelope.type)
+        if not routes:
+            return await self._pay(delivery, self._pass_over(delivery, envelope, None))
+        now = self._clock()
+        owed = []
+        for route in routes:
+            failure = await self._run(route, 1, delivery, envelope)
+            if failure is not None:
+                attempt = Attempt(route, 1, 0, now, now, now)
+                owed += await self._after(attempt, delivery, failure)
+        return owed or None
+
+    def _returned(self, delivery: Delivery) -> Sequence[Owed]:
+        """What a delivery is owed that has come back to the group."""
+        try:
             redelivery = Redelivery.of(delivery)
             delivery.topic = redelivery.topic
-        envelope = self._read(delivery)
-        routes: Iterable[Route] = self._router.find(delivery.topic, envelope.type)
-        if redelivery is not None and redelivery.handler is not None:
+            envelope = self._read(delivery)
+        except DecodeError as error:
+            return self._unreadable(delivery, error)
+        routes: Sequence[Route] = self._router.find(delivery.topic, envelope.type)
+        if redelivery.handler is not None:
             routes = [route for route in routes if route.name == redelivery.handler]
         if not routes:
             return self._pass_over(delivery, envelope, redelivery)
@@ -101,33 +110,54 @@ class Handling:
         now = self._clock()
         still_owed: list[Owed] = []
         for one in owed:
-            following: Owed | None = one
-            if one.due <= now:
-                if isinstance(one, Attempt):
-                    envelope = envelope or self._read(delivery)
-                    following = await self._run(one, delivery, envelope)
-                if isinstance(following, Parting) and following.due <= self._clock():
-                    following = await self._partings.send(following)
-            if following is not None:
-                still_owed.append(following)
+            if one.due > now:
+                still_owed.append(one)
+            elif isinstance(one, Parting):
+                still_owed += await self._send_on(one)
+            else:
+                envelope = envelope or self._read(delivery)
+                error = await self._run(one.route, one.number, delivery, envelope)
+                if error is not None:
+                    still_owed += await self._after(one, delivery, error)
         return still_owed or None
 
-    async def _run(self, attempt: Attempt, delivery: Delivery, envelope: Envelope) -> Owed | None:
-        """Run one handler; what is owed to the event after that."""
-        route = attempt.route
+    async def _run(
+        self, route: Route, number: int, delivery: Delivery, envelope: Envelope
+    ) -> Exception | None:
+        """Run one handler; what it failed of, if it did."""
         try:
             body = route.decode(envelope)
         except SerializationError as refusal:
-            failure = Failure(reason_of(refusal), refusal, route.name, attempt.number)
-            return self._aftermath.give_up(route.dead_letter, delivery, failure)
-        error = await _run_caught(route, Event(body, envelope, delivery, attempt.number))
+            return _Refused(refusal)
+        error = await _run_caught(route, Event(body, envelope, delivery, number))
         if error is None:
             self._outcomes.handled += 1
-            return None
-        if isinstance(error, Skip):
+        elif isinstance(error, Skip):
             self._outcomes.skipped += 1
             return None
-        return self._aftermath.after(attempt, delivery, error)
+        return error
+
+    async def _after(
+        self, attempt: Attempt, delivery: Delivery, error: Exception
+    ) -> Sequence[Owed]:
+        """What is owed to the event after an attempt has failed."""
+        following: Owed | None
+        if isinstance(error, _Refused):
+            route, refusal = attempt.route, error.refusal
+            failure = Failure(reason_of(refusal), refusal, route.name, attempt.number)
+            following = self._aftermath.give_up(route.dead_letter, delivery, failure)
+        else:
+            following = self._aftermath.after(attempt, delivery, error)
+        if isinstance(following, Parting):
+            return await self._send_on(following)
+        return () if following is None else (following,)
+
+    async def _send_on(self, parting: Parting) -> Sequence[Owed]:
+        left = await self._partings.send(parting)
+        return () if left is None else (left,)
+
+    def _unreadable(self, delivery: Delivery, error: DecodeError) -> Sequence[Owed]:
+        return self._given_up(self._if_unreadable, delivery, Failure("undecodable", error))
 
     def _given_up(
         self, policy: FailurePolicy, delivery: Delivery, failure: Failure
@@ -144,11 +174,19 @@ class Handling:
             self._unhandled.add(kind)
             logger.warning("no handler takes events of type %r on topic %r", kind[1], kind[0])
         handler = None if redelivery is None else redelivery.handler
-        policy = self._if_unhandled if handler is None else self._unreadable
+        policy = self._if_unhandled if handler is None else self._if_unreadable
         if policy == "ignore":
             return ()
         error = InvalidHandler(f"no handler {handler or 'here'} takes type {envelope.type!r}")
         return self._given_up(policy, delivery, Failure("unhandled", error, handler))
+
+
+class _Refused(Exception):
+    """A body that could not be had, told apart from whatever a handler raises."""
+
+    def __init__(self, refusal: SerializationError) -> None:
+        self.refusal = refusal
+        super().__init__(refusal)
 
 
 async def _run_caught(route: Route, event: Event[Any]) -> Exception | None:
