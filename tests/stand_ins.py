@@ -53,7 +53,8 @@ def ending(listen: Listen) -> Listen:
 
 def unsettled(broker: MemoryBroker) -> list[str]:
     """The partitions that still have events to handle, with the group that is listening to them."""
-    return [
+    delayed = [f"{len(broker.delayed)} that are not due yet"] if len(broker.delayed) else []
+    return delayed + [
         f"{stream.name} for group {name!r}"
         for name, group in broker._groups.items()
         for stream in group._streams.values()
@@ -67,7 +68,8 @@ async def _stop_when_quiet(listener: EventListener) -> None:
     while quiet < _QUIET:
         await asyncio.sleep(0.01)
         left = [place for broker in MemoryBroker._named.values() for place in unsettled(broker)]
-        quiet = 0 if left or listener._engine is None else quiet + 1
+        joined = (await listener.health()).streams
+        quiet = 0 if left or not joined else quiet + 1
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError(f"not handled within {PATIENCE} s: {left or 'it has not started'}")
     await listener.stop()

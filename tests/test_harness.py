@@ -138,7 +138,7 @@ async def test_what_stops_a_listener_reaches_the_page(page: Page) -> None:
         raise ValueError("never")
 
 
-    listener = EventListener("memory", group="shop")
+    listener = EventListener("memory", group="shop", dead_letter="halt")
     listener.add_handler_group(orders)
     async with EventEmitter("memory") as emitter:
         await emitter.emit(OrderPlaced(number=7))

@@ -509,6 +509,31 @@ async def test_a_consumer_ends_in_time_while_the_broker_is_down(
         assert _numbers(await _receive(consumer, 5)) == [0, 1, 2, 3, 4]
 
 
+async def test_the_lag_at_a_dead_broker_is_an_error_in_time(
+    kafka: Broker, topic: str, group: str
+) -> None:
+    backend = KafkaBackend(_address(kafka), partitions=2, session_timeout=6, request_timeout=1)
+    await _send(backend, _numbered(topic, 20, keys=10))
+    async with _receiving(backend, group, topic) as consumer:
+        await _receive(consumer, 20)
+        assert await consumer.lag() == {f"{topic}[0]": 0, f"{topic}[1]": 0}
+        await asyncio.to_thread(kafka.kill)
+        try:
+            started = time.monotonic()
+            with pytest.raises(TransportError, match=r"\[0\]"):
+                await consumer.lag()
+            assert time.monotonic() - started < 2
+        finally:
+            await asyncio.to_thread(kafka.start)
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    assert sum((await consumer.lag()).values()) >= 0
+                    break
+                except TransportError:
+                    pass
+
+
 async def test_sending_to_a_dead_broker_fails_in_time(kafka: Broker, topic: str) -> None:
     backend = KafkaBackend(_address(kafka), partitions=1, send_timeout=2)
     async with backend.producer() as producer:

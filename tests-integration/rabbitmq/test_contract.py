@@ -22,3 +22,12 @@ class TestRabbitMQTransport(TransportContract):
     def unsendable(self, topic: str) -> Message | None:
         """A message for a topic that no group has a queue for."""
         return Message(f"{topic}.nobody", b"", b"key")
+
+
+class TestPartitionedRabbitMQTransport(TestRabbitMQTransport):
+    """Every test of the contract, where the order holds while a group has several members."""
+
+    @pytest.fixture
+    def backend(self, rabbitmq: Broker) -> RabbitMQBackend:
+        """A backend whose groups have four partitions of each topic."""
+        return RabbitMQBackend.from_url(f"{rabbitmq.url}?partitions=4")

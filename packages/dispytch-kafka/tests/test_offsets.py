@@ -82,3 +82,17 @@ def test_only_the_last_settlement_of_a_run_moves_the_position_past_it(order: lis
 
 def test_nothing_handed_out_is_nothing_to_commit() -> None:
     assert Offsets().position is None
+
+
+def test_handing_out_nothing_new_does_not_move_the_end_back() -> None:
+    offsets = Offsets()
+    offsets.hand_out([0, 1, 2])
+    offsets.settle(2)
+    offsets.give_back(0)
+    offsets.hand_out_again(0)
+    offsets.hand_out([])
+    assert not offsets.is_done
+    offsets.settle(0)
+    offsets.settle(1)
+    assert offsets.is_done
+    assert offsets.position == 3

@@ -34,7 +34,7 @@ class FakeBatch:
 
 
 class FakeClient:
-    """A producer whose broker answers as `answer` says, or never when that returns a future."""
+    """A producer whose broker answers as `answer` says, and never when that is an ellipsis."""
 
     def __init__(self, broker: "FakeUplink") -> None:
         self.broker = broker
@@ -54,7 +54,9 @@ class FakeClient:
     def _answer(self, batch: FakeBatch, confirmation: asyncio.Future[None]) -> None:
         self.broker.under_way -= 1
         error = self.broker.answer(self, batch.values)
-        if error is None:
+        if error is ...:
+            self.broker.closed.add(self)
+        elif error is None:
             self.broker.log += batch.values
             confirmation.set_result(None)
         else:
@@ -62,15 +64,17 @@ class FakeClient:
 
 
 class FakeUplink:
-    def __init__(
-        self, answer: Callable[[FakeClient, list[bytes]], Exception | None], room: int = 3
-    ) -> None:
+    def __init__(self, answer: Callable[[FakeClient, list[bytes]], Any], room: int = 3) -> None:
         self.answer = answer
         self.room = room
         self.log: list[bytes] = []
         self.under_way = 0
         self.clients = 1
+        self.closed: set[FakeClient] = set()
         self.client = FakeClient(self)
+
+    def has_closed(self, client: FakeClient) -> bool:
+        return client in self.closed
 
     async def replace(self, spoilt: FakeClient) -> None:
         if self.client is spoilt:
@@ -81,6 +85,7 @@ class FakeUplink:
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "_PAUSE", 0)
+    monkeypatch.setattr(outbox_module, "_PATIENCE", 0.01)
 
 
 async def _heal(topic: str) -> None:
@@ -180,3 +185,18 @@ async def test_what_nobody_waits_for_any_more_is_not_sent() -> None:
     given_up.over = True
     await _send(outbox, [b"a"])
     assert uplink.log == [b"a"]
+
+
+async def test_what_a_closed_client_has_forgotten_is_sent_again() -> None:
+    forgetful: list[FakeClient] = []
+
+    def answer(client: FakeClient, values: list[bytes]) -> Any:
+        if b"0004" in values and not forgetful:
+            forgetful.append(client)
+            return ...
+        return None
+
+    uplink = FakeUplink(answer)
+    await _send(_outbox(uplink), _values(10))
+    assert uplink.log == _values(10)
+    assert uplink.clients == 2

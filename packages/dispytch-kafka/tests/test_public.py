@@ -1,5 +1,10 @@
+import pytest
+
 import dispytch.kafka
-from dispytch.kafka import KafkaBackend, KafkaEventConfig
+from dispytch.exceptions import ConfigurationError
+from dispytch.kafka import KafkaBackend, KafkaConfig, KafkaEventConfig
+from dispytch.kafka.producer import KafkaProducer
+from dispytch.messages import Message
 from dispytch.transport import CONTRACT_VERSION
 
 
@@ -16,3 +21,10 @@ def test_what_the_backend_declares() -> None:
     assert KafkaBackend.features.history
     assert KafkaBackend.features.shared_order
     assert KafkaBackend.features.attribute_prefixes == ("ce_",)
+
+
+async def test_a_delay_is_refused_before_anything_is_sent() -> None:
+    producer = KafkaProducer(KafkaConfig.of())
+    with pytest.raises(ConfigurationError, match="no delay"):
+        await producer.send([Message("topic", b"0")], delay=1.0)
+    assert not KafkaBackend.features.delay

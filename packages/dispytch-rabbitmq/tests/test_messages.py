@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from dispytch.messages import Lease, Message
 from dispytch.rabbitmq import RabbitMQEventConfig
 from dispytch.rabbitmq.driver import Properties
-from dispytch.rabbitmq.messages import KEY_HEADER, RabbitMQDelivery, delivery, properties
+from dispytch.rabbitmq.messages import RabbitMQDelivery, delivery, properties
+from dispytch.rabbitmq.topology import KEY_HEADER
 
 names = st.text(max_size=20).filter(lambda name: name not in ("content-type", KEY_HEADER))
 
@@ -70,7 +71,7 @@ def test_foreign_clients_see_strings_or_byte_arrays() -> None:
 def test_a_key_is_found_in_each_spelling_of_the_extension(name: str) -> None:
     got = read(Properties(headers={name: "k"}))
     assert got.key == b"k"
-    assert list(got.headers) == [(name, b"k")]
+    assert list(got.headers) == ([] if name == KEY_HEADER else [(name, b"k")])
 
 
 def test_typed_headers_of_foreign_producers_are_read_as_text() -> None:

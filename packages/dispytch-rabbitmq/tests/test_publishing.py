@@ -43,7 +43,7 @@ class Scene:
     def __init__(self, size: int) -> None:
         self.channel = FakeChannel()
         self.progressed = 0
-        self.publishing = Publishing("x", self._progress)
+        self.publishing = Publishing(self._progress)
         self.publishing.start(cast(Channel, self.channel))
         self.batch = Batch(size)
         self.messages = [self._outgoing(index) for index in range(size)]
@@ -53,7 +53,7 @@ class Scene:
 
     def _outgoing(self, index: int) -> Outgoing:
         body = b"%d" % index
-        return Outgoing(self.batch, index, "t", "t", True, Properties(headers={}), body)
+        return Outgoing(self.batch, index, "t", "x", "t", True, Properties(headers={}), body)
 
     async def publish(self) -> None:
         for message in self.messages:
@@ -111,7 +111,7 @@ async def test_a_confirm_after_the_message_was_taken_back_is_not_counted() -> No
 
 async def test_a_message_that_cannot_be_written_fails_alone() -> None:
     scene = Scene(3)
-    scene.messages[0].properties.headers = {"big": "x" * 5000}
+    scene.messages[0].properties.headers = cast(Any, {"big": "x" * 5000})
     scene.messages[1].properties.headers = {"n": cast(Any, 2**70)}
     await scene.publish()
     scene.channel.confirms[b"2"].set_result(None)

@@ -2,12 +2,14 @@
 
 import pkgutil
 
+from dispytch.circuit_breaker import CircuitBreaker
 from dispytch.dead_letters import DeadLetterTopic
 from dispytch.dependencies import Dependency
 from dispytch.emitter import EventEmitter
 from dispytch.events import Event, EventBase
 from dispytch.exceptions import Reject, RetryAfter, Skip
 from dispytch.health import Health
+from dispytch.idempotency import IdempotencyStore, Idempotent, MemoryStore
 from dispytch.listener import EventListener
 from dispytch.middleware import Middleware
 from dispytch.replay import DeadLetter, DeadLetters
@@ -18,6 +20,7 @@ from dispytch.serialization import CloudEvents, Envelope0x
 __path__ = pkgutil.extend_path(__path__, __name__)
 
 __all__ = [
+    "CircuitBreaker",
     "CloudEvents",
     "DeadLetter",
     "DeadLetterTopic",
@@ -30,6 +33,9 @@ __all__ = [
     "EventListener",
     "HandlerGroup",
     "Health",
+    "IdempotencyStore",
+    "Idempotent",
+    "MemoryStore",
     "Middleware",
     "Reject",
     "RetryAfter",

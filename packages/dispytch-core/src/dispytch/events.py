@@ -76,13 +76,15 @@ class Event(Generic[Body]):
     """An event as a handler receives it: the validated body, and all that is known around it.
 
     ``body`` is what the handler's annotation ``Event[Body]`` asks for: any type that pydantic can
-    validate; plain JSON data for a bare ``Event``. ``attempt`` counts from 1.
+    validate; plain JSON data for a bare ``Event``. ``attempt`` counts from 1;
+    ``handler`` is the handler's module and qualified name.
     """
 
     body: Body
     envelope: Envelope
     delivery: Delivery
     attempt: int = 1
+    handler: str = ""
 
     @property
     def id(self) -> str:

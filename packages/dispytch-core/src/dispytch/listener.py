@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from dispytch.backends import backend_from
+from dispytch.circuit_breaker import CircuitBreaker
 from dispytch.dead_letters import (
     DeadLetterTopic,
     FailurePolicy,
@@ -45,6 +46,7 @@ class EventListener:
         partition is revoked.
     start_at: where a group that is new to a topic begins.
     stuck_after: seconds after which an unsettled event makes `health` red.
+    circuit_breaker: pauses while everything fails, see `CircuitBreaker`; none if not given.
     wire, codecs: the formats that are read, and that an emitter in a handler writes.
 
     Raises:
@@ -66,6 +68,7 @@ class EventListener:
         drain_timeout: float = 30.0,
         start_at: StartAt = "earliest",
         stuck_after: float = 300.0,
+        circuit_breaker: CircuitBreaker | None = None,
         wire: WireFormat | None = None,
         codecs: Sequence[Codec] = (JsonCodec(),),
     ) -> None:
@@ -86,6 +89,11 @@ class EventListener:
             "middlewares are callables",
             middlewares,
         )
+        _require(
+            circuit_breaker is None or isinstance(circuit_breaker, CircuitBreaker),
+            "circuit_breaker: no CircuitBreaker",
+            circuit_breaker,
+        )
         _require(wire is None or isinstance(wire, WireFormat), "wire: no WireFormat", wire)
         _require(_all(codecs, Codec), "codecs must name at least one Codec", codecs)
         self._settings = Settings(
@@ -105,6 +113,7 @@ class EventListener:
                 middlewares=tuple(middlewares),
             ),
             unhandled=checked_unhandled(unhandled),
+            circuit_breaker=circuit_breaker,
         )
         self._handlers = HandlerGroup()
         self._service: Service | None = None

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from dispytch.circuit_breaker import Circuit, CircuitBreaker
 from dispytch.dead_letters import DeadLetterTopic, Unhandled
 from dispytch.delivery import Aftermath, Broker, Engine, Handling, Ordering, Outcomes, Partings
 from dispytch.emitter import EventEmitter
@@ -41,6 +42,7 @@ class Settings:
     wire: WireFormat
     defaults: Defaults
     unhandled: Unhandled
+    circuit_breaker: CircuitBreaker | None = None
 
 
 class Service:
@@ -59,6 +61,8 @@ class Service:
             outcomes=outcomes,
             clock=self._clock,
         )
+        breaker = settings.circuit_breaker
+        self._circuit = None if breaker is None else Circuit(breaker, self._clock)
         self._engine: Engine | None = None
         self._consumer: Consumer | None = None
         self._partings: Partings | None = None
@@ -120,6 +124,8 @@ class Service:
                 f"an event is unsettled for {engine.oldest:.0f} s, "
                 f"more than stuck_after={self._settings.stuck_after:g}"
             )
+        if self._circuit is not None and self._circuit.problem is not None:
+            problems.append(self._circuit.problem)
         if partings.trouble is not None:
             problems.append(partings.trouble)
         return Health(
@@ -169,12 +175,14 @@ class Service:
             partings=partings,
             outcomes=self._outcomes,
             clock=self._clock,
+            circuit=self._circuit,
         )
         return Engine(
             handling,
             ordering=settings.ordering,
             concurrency=settings.concurrency,
             drain_timeout=settings.drain_timeout,
+            circuit=self._circuit,
         )
 
     def _subscription(self, topics: tuple[str, ...]) -> Subscription:

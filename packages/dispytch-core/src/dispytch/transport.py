@@ -157,7 +157,8 @@ class Consumer(ABC):
     async def lag(self) -> Mapping[str, int]:
         """How many messages of each stream in `leases` the broker still has to hand out.
 
-        Those that were handed out and are not settled don't count.
+        Those that were handed out and are not settled don't count. A stream whose place is not
+        known yet, as just after it was assigned, is left out.
 
         Raises:
             TransportError: the broker does not answer.

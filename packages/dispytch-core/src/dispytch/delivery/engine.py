@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
+from dispytch.circuit_breaker import Circuit
 from dispytch.delivery.attempt import Owed
 from dispytch.delivery.lanes import Lane, Lanes, Ordering
 from dispytch.delivery.workers import WorkerPool
@@ -23,15 +25,24 @@ class Engine:
     A delivery is settled after its outcome is known, never before. What has not started when the
     engine stops, or when its stream is revoked, is left to the broker; what has started may
     finish for ``drain_timeout`` seconds, then it is cancelled and left to the broker too.
+
+    circuit: while it is open, nothing starts, or one event at a time.
     """
 
     def __init__(
-        self, handle: Handle, *, ordering: Ordering, concurrency: int, drain_timeout: float
+        self,
+        handle: Handle,
+        *,
+        ordering: Ordering,
+        concurrency: int,
+        drain_timeout: float,
+        circuit: Circuit | None = None,
     ) -> None:
         self._handle = handle
         self._drain_timeout = drain_timeout
         self._lanes = Lanes(ordering)
-        self._pool = WorkerPool(self._lanes, self._serve, concurrency)
+        serve = self._serve if circuit is None else partial(self._serve_in, circuit)
+        self._pool = WorkerPool(self._lanes, serve, concurrency, circuit)
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._unsettled: dict[Delivery, float] = {}
@@ -120,6 +131,14 @@ class Engine:
         else:
             lane.owed = owed
             self._loop.call_at(min(one.due for one in owed), self._again, lane)
+
+    async def _serve_in(self, circuit: Circuit, lane: Lane) -> None:
+        delivery = lane.waiting[0]
+        circuit.start(delivery)
+        try:
+            await self._serve(lane)
+        finally:
+            circuit.finish(delivery)
 
     def _again(self, lane: Lane) -> None:
         self._lanes.again(lane)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from dispytch.circuit_breaker import Circuit
 from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
 from dispytch.delivery.aftermath import Aftermath, first_attempt, reason_of
 from dispytch.delivery.attempt import Attempt, Owed, Parting
@@ -39,6 +40,7 @@ class Handling:
     It raises `EventHalted` for an event that must neither be settled nor passed over.
 
     retry_topic: through which events come back to the group alone.
+    circuit: is told the outcome of every attempt.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Handling:
         partings: Partings,
         outcomes: Outcomes,
         clock: Callable[[], float],
+        circuit: Circuit | None = None,
     ) -> None:
         self._read = read
         self._router = router
@@ -63,6 +66,7 @@ class Handling:
         self._partings = partings
         self._outcomes = outcomes
         self._clock = clock
+        self._circuit = circuit
         self._unhandled: set[tuple[str, str | None]] = set()
 
     async def __call__(
@@ -129,7 +133,9 @@ class Handling:
             body = route.decode(envelope)
         except SerializationError as refusal:
             return _Refused(refusal)
-        error = await _run_caught(route, Event(body, envelope, delivery, number))
+        error = await _run_caught(route, Event(body, envelope, delivery, number, route.name))
+        if self._circuit is not None:
+            self._circuit.note(delivery, error)
         if error is None:
             self._outcomes.handled += 1
         elif isinstance(error, Skip):

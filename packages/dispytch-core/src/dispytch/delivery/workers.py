@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import copy_context
 from typing import Any, Final
 
+from dispytch.circuit_breaker import Circuit
 from dispytch.delivery.lanes import Lane, Lanes
 from dispytch.exceptions import DispytchError
 from dispytch.messages import Lease
@@ -25,15 +26,26 @@ class WorkerPool:
 
     There is no task per event, and one wake-up per batch: a worker whose handler has to wait
     lets the next ones be woken. ``serve`` runs the first event of a lane; when it raises, the pool
-    has failed: `failure` is done, and nothing more is taken.
+    has failed: `failure` is done, and nothing more is taken. A lane is taken only while the circuit
+    allows it; who takes one tells the circuit at once.
     """
 
-    def __init__(self, lanes: Lanes, serve: Callable[[Lane], Awaitable[None]], size: int) -> None:
+    def __init__(
+        self,
+        lanes: Lanes,
+        serve: Callable[[Lane], Awaitable[None]],
+        size: int,
+        circuit: Circuit | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._lanes = lanes
         self._serve = serve
         self._size = size
+        self._circuit = circuit
+        self._resuming: asyncio.TimerHandle | None = None
+        if circuit is not None:
+            circuit.on_change = self._summon
         self._workers: set[_Worker] = set()
         self._parked: deque[asyncio.Future[None]] = deque()
         self._summoned = False
@@ -97,6 +109,8 @@ class WorkerPool:
     async def close(self) -> None:
         """Cancel every worker and wait until they have ended."""
         self._closing = True
+        if self._resuming is not None:
+            self._resuming.cancel()
         tasks = [worker.task for worker in self._workers]
         for task in tasks:
             task.cancel()
@@ -140,12 +154,14 @@ class WorkerPool:
         )
 
     async def _work(self, worker: "_Worker") -> None:
-        lanes, clock, clean = self._lanes, self._clock, copy_context()
+        lanes, circuit, clock, clean = self._lanes, self._circuit, self._clock, copy_context()
         # A worker whose context an event has changed leaves, and a fresh one takes its place:
         # what one event sets in a context variable never reaches another.
         while copy_context() == clean and not self.failure.done():
             if not lanes.ready:
                 await self._park()
+            elif circuit is not None and not circuit.allows():
+                await self._hold(circuit)
             elif self._breathing:
                 await asyncio.sleep(0)
             else:
@@ -178,6 +194,17 @@ class WorkerPool:
         except asyncio.CancelledError:
             self.wake()
             raise
+
+    async def _hold(self, circuit: Circuit) -> None:
+        """Park until the circuit may allow events again."""
+        # While a probe runs, its worker comes back by itself, and the circuit tells of its outcome.
+        if self._resuming is None and circuit.next_probe is not None:
+            self._resuming = self._loop.call_at(circuit.next_probe, self._resume)
+        await self._park()
+
+    def _resume(self) -> None:
+        self._resuming = None
+        self.wake()
 
     def _summon(self) -> None:
         # Runs only once the current worker has to wait: a handler that never does keeps the

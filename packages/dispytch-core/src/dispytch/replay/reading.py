@@ -38,7 +38,7 @@ async def until_the_end(
                 for delivery in batch:
                     yield delivery
                 receiving = asyncio.ensure_future(consumer.receive())
-            elif not await _waiting(consumer, done_with):
+            elif not await _waiting(consumer, done_with) and not receiving.done():
                 return
     finally:
         # It is never cancelled: this ends it, and what it brings stays unsettled.
@@ -48,7 +48,9 @@ async def until_the_end(
 
 async def _waiting(consumer: Consumer, done_with: Collection[str]) -> bool:
     lag = await consumer.lag()
-    return any(waiting for stream, waiting in lag.items() if stream not in done_with)
+    wanted = {lease.stream for lease in consumer.leases}.difference(done_with)
+    # Of a stream that is not in there, the place is not known yet.
+    return any(lag.get(stream, 1) for stream in wanted)
 
 
 async def _assigned(consumer: Consumer) -> None:

@@ -69,7 +69,8 @@ async def connected(make: Callable[[], AnyClient], config: KafkaConfig) -> AnyCl
     raise BrokerUnreachable(
         f"no Kafka broker at {config.address} took a connection within "
         f"{config.connect_timeout:g} s; check the address, that the broker runs, and the "
-        f"credentials and TLS options (it failed with {reason or 'no answer'})"
+        f"credentials and TLS options (it failed with {reason or 'no answer'}; "
+        "the log of aiokafka may say more)"
     ) from reason
 
 
@@ -126,7 +127,7 @@ async def new_consumer(config: KafkaConfig, subscription: Subscription) -> Consu
         lambda: consumer_client(
             **options,
             group_id=subscription.group,
-            auto_offset_reset=subscription.start_at,
+            auto_offset_reset="earliest",
             session_timeout_ms=_ms(session),
             heartbeat_interval_ms=_ms(min(3.0, session / 3)),
             rebalance_timeout_ms=_ms(rebalance),

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Final
 
-from dispytch.kafka.driver import ConsumerClient
+from dispytch.kafka.driver import ConsumerClient, place_of
 from dispytch.kafka.failures import has_lost_membership, is_hopeless
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
@@ -20,21 +20,24 @@ _PAUSE: Final = 0.2
 class Commits:
     """Commits, per lease, the prefix of what was handed out that is settled to the last one.
 
+    When all is settled and nothing waits, that is the end of the partition, beyond the markers of
+    transactions that may stand there: so the lag that the broker's tools show becomes zero.
+
     One commit is under way at a time: the driver would send a late one with the membership of
     that moment, and so undo what the partition's next holder has committed.
 
-    ``lose`` takes leases that turn out to be others' by now.
+    ``forfeit`` takes leases that turn out to be others' by now.
     """
 
     def __init__(
         self,
         client: ConsumerClient,
         leases: Leases,
-        lose: Callable[[Collection[KafkaLease]], None],
+        forfeit: Callable[[Collection[KafkaLease]], None],
     ) -> None:
         self._client = client
         self._leases = leases
-        self._lose = lose
+        self._forfeit = forfeit
         self._turn = asyncio.Lock()
 
     async def keep_up(self) -> None:
@@ -57,7 +60,7 @@ class Commits:
         deadline = loop.time() + within
         while not await self.commit():
             if loop.time() >= deadline:
-                self._lose([lease for lease in self._leases if _due(lease) is not None])
+                self._forfeit([lease for lease in self._leases if self._due(lease) is not None])
                 return
             await asyncio.sleep(_PAUSE)
 
@@ -68,7 +71,8 @@ class Commits:
             KafkaError: this group or these topics may not be committed to.
         """
         async with self._turn:
-            due = {lease: place for lease in self._leases if (place := _due(lease)) is not None}
+            places = {lease: self._due(lease) for lease in self._leases}
+            due = {lease: place for lease, place in places.items() if place is not None}
             if not due:
                 return True
             try:
@@ -91,11 +95,15 @@ class Commits:
             logger.warning(
                 "the group has given %s to others; what was not committed comes again", streams
             )
-            self._lose(leases)
+            self._forfeit(leases)
         else:
             logger.warning("a commit on %s failed and is tried again: %r", streams, error)
 
-
-def _due(lease: KafkaLease) -> int | None:
-    place = lease.offsets.position
-    return None if place == lease.committed else place
+    def _due(self, lease: KafkaLease) -> int | None:
+        """What is to be committed of a lease, or None if the broker has it already."""
+        place, committed = lease.offsets.position, lease.committed or 0
+        if place is None:
+            return None
+        reached = place_of(self._client, lease.partition) or 0 if lease.is_done else 0
+        place = max(place, reached, committed)
+        return None if place == lease.committed else place

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
@@ -40,6 +40,7 @@ class KafkaConsumer(Consumer):
         self._news = asyncio.Event()
         self._stopped = False
         self._failure: DispytchError | None = None
+        self._was_assigned = False
         self._membership: Membership
         self._serving: asyncio.Task[None]
 
@@ -107,6 +108,18 @@ class KafkaConsumer(Consumer):
         except Exception as error:
             raise self._refused(error) from error
 
+    @property
+    def leases(self) -> Collection[Lease]:
+        """See `Consumer.leases`."""
+        return list(self._leases)
+
+    async def lag(self) -> Mapping[str, int]:
+        """See `Consumer.lag`. Takes no longer than a request may.
+
+        Counts offsets, so gaps in what is not fetched yet make it too large.
+        """
+        return await self._membership.lag()
+
     def pause(self, lease: Lease) -> None:
         """See `Consumer.pause`."""
         if isinstance(lease, KafkaLease):
@@ -134,6 +147,7 @@ class KafkaConsumer(Consumer):
                     await membership.run()
                     return
                 except Exception as error:
+                    self._was_assigned |= membership.assigned.is_set()
                     failures = 1 if membership.assigned.is_set() else failures + 1
                     if is_hopeless(error) or failures > _MAX_FAILURES:
                         raise
@@ -163,6 +177,7 @@ class KafkaConsumer(Consumer):
             self._leases,
             self._on_revoke,
             self._news.set,
+            starts_at_end=self._subscription.start_at == "latest" and not self._was_assigned,
         )
 
     def _refused(self, error: Exception) -> DispytchError:

@@ -89,6 +89,20 @@ class ConsumerClient(Client, Protocol):
         """The offset of the next record."""
         ...
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Have `getmany` go on from here; what was fetched already is discarded."""
+        ...
+
+    async def seek_to_end(self, partition: TopicPartition) -> bool:
+        """Have `getmany` go on after the last record; returns when that place is known."""
+        ...
+
+    async def end_offsets(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
+        """The offsets after the last records, but for those of open transactions."""
+        ...
+
     async def stop(self) -> None:
         """Leave the group."""
         ...
@@ -226,6 +240,21 @@ def known_partitions(client: ProducerClient, topic: str) -> set[int] | None:
     metadata: Any = client
     found: set[int] | None = metadata.client.cluster.partitions_for_topic(topic)
     return found
+
+
+def place_of(client: ConsumerClient, partition: TopicPartition) -> int | None:
+    """The offset up to which `getmany` has returned all records; None if it is not known now.
+
+    Transaction markers and what was compacted away lie before it, although nothing of that is ever
+    returned.
+    """
+    inner: Any = client
+    subscription = getattr(inner, "_subscription", None)
+    if subscription is None or not subscription.is_assigned(partition):
+        return None
+    state = subscription.subscription.assignment.state_value(partition)
+    place: int | None = state.position if state.has_valid_position else None
+    return place
 
 
 def missing_compression(name: str) -> str | None:

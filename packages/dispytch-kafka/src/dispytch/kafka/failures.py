@@ -5,6 +5,7 @@ from aiokafka import errors  # type: ignore[import-untyped,unused-ignore]
 from dispytch.exceptions import MessageTooLarge, TransportError
 
 KafkaError = errors.KafkaError
+ClientClosed = errors.ProducerClosed
 TooLarge = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 _HOPELESS = (

@@ -42,6 +42,21 @@ class KafkaLease(Lease):
         return len(self.records) < self.low and not self.paused and not self.revoked
 
     @property
+    def waiting(self) -> int:
+        """How many records lie here and are still to be handed out, for the first time or again."""
+        return len(self.records) + len(self.given_back)
+
+    @property
+    def unsettled_from(self) -> int | None:
+        """The oldest offset that was fetched and is not settled; None if nothing was fetched."""
+        return self.begin if self.offsets.position is None else self.offsets.position
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that was ever fetched is settled."""
+        return not self.records and self.offsets.is_done
+
+    @property
     def has_waiting(self) -> bool:
         """Whether there is something that could be handed out."""
         return bool((self.records or self.given_back) and not self.paused and not self.revoked)

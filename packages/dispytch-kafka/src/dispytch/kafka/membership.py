@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from dispytch.kafka.clients import REBALANCE_MARGIN, stopped
 from dispytch.kafka.commits import Commits
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ConsumerClient, TopicPartition, rebalance_listener
+from dispytch.kafka.driver import ConsumerClient, TopicPartition, place_of, rebalance_listener
 from dispytch.kafka.failures import passes_by_itself
+from dispytch.kafka.lag import lag
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.kafka.pump import Pump
@@ -30,6 +31,8 @@ class Membership:
 
     The driver knows only rebalances that take everything from everyone: each one ends all leases,
     after core has drained them and what is settled is committed, and begins new ones.
+
+    ``starts_at_end``: where the group has never been, it begins after the newest record.
     """
 
     def __init__(
@@ -40,17 +43,22 @@ class Membership:
         leases: Leases,
         on_revoke: OnRevoke,
         arrived: Callable[[], None],
+        *,
+        starts_at_end: bool,
     ) -> None:
         self._client = client
+        self._config = config
         self._subscription = subscription
         self._leases = leases
         self._on_revoke = on_revoke
         self._arrived = arrived
+        self._starts_at_end = starts_at_end
         self._leaving = False
         self._giving_up: set[asyncio.Task[None]] = set()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Future[None]] = set()
+        self._unfit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.assigned = asyncio.Event()
-        self.commits = Commits(client, leases, self.lose)
+        self.commits = Commits(client, leases, self.forfeit)
         self.pump = Pump(
             client,
             leases,
@@ -68,7 +76,7 @@ class Membership:
         self._client.subscribe(self._subscription.topics, listener=rebalance_listener(self))
         fetching = asyncio.create_task(self._fetch(), name="dispytch-kafka-fetch")
         committing = asyncio.create_task(self.commits.keep_up(), name="dispytch-kafka-commit")
-        self._running = {fetching, committing}
+        self._running = {fetching, committing, self._unfit}
         done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -86,6 +94,14 @@ class Membership:
         if self._giving_up:
             await asyncio.wait(self._giving_up)
 
+    async def lag(self) -> Mapping[str, int]:
+        """See `Consumer.lag`.
+
+        Raises:
+            TransportError: the broker does not answer.
+        """
+        return await lag(self._client, self._leases, self._config)
+
     def lose(self, leases: Collection[KafkaLease]) -> None:
         """End leases that are others' already, and have core drop what has not started."""
         unaware = [lease for lease in leases if not lease.revoked]
@@ -94,6 +110,19 @@ class Membership:
             task = asyncio.create_task(self._give_up(unaware), name="dispytch-kafka-lost")
             self._giving_up.add(task)
             task.add_done_callback(self._giving_up.discard)
+
+    def forfeit(self, leases: Collection[KafkaLease]) -> None:
+        """Lose leases of which something could not be committed.
+
+        The driver is ahead of what is settled. Where it still reads, it has to go back: the next
+        lease would else begin, and commit, after what nobody has settled.
+        """
+        self.lose(leases)
+        for lease in leases:
+            if place_of(self._client, lease.partition) is not None:
+                if (place := lease.unsettled_from) is not None:
+                    self._client.seek(lease.partition, place)
+                self._leases.assign([lease.partition])
 
     async def on_revoked(self) -> None:
         """See `Rebalanced.on_revoked`. The driver keeps the membership alive meanwhile."""
@@ -107,13 +136,20 @@ class Membership:
         except Exception:
             logger.exception("giving up %s: the last commit failed", _names(leases))
         finally:
-            self._leases.end(leases)
+            self._leases.end(list(self._leases))
 
     async def on_assigned(self, partitions: Iterable[TopicPartition]) -> None:
         """See `Rebalanced.on_assigned`."""
-        self._leases.assign(partitions)
-        if self._subscription.start_at == "latest":
-            await self._pin()
+        held = set(partitions)
+        if self._starts_at_end and not self.assigned.is_set():
+            try:
+                await self._pin(held)
+            except Exception as error:
+                if not self._unfit.done():
+                    self._unfit.set_exception(error)
+                return
+        self._leases.end([lease for lease in self._leases if lease.partition not in held])
+        self._leases.assign(held)
         self.assigned.set()
         self.pump.look()
 
@@ -136,22 +172,21 @@ class Membership:
                 "giving up %s failed; what is unsettled there comes again", _names(leases)
             )
 
-    async def _pin(self) -> None:
-        """Commit where a new group starts, so that it misses nothing when it starts again."""
-        try:
-            async with asyncio.timeout(_PIN_TIMEOUT):
-                for lease in self._leases:
-                    if await self._client.committed(lease.partition) is None:
-                        place = await self._client.position(lease.partition)
-                        if lease.begin is not None:
-                            place = min(place, lease.begin)
-                        await self._client.commit({lease.partition: place})
-                        lease.committed = place
-        except Exception as error:
-            logger.warning("the place where the group starts is not committed yet: %r", error)
+    async def _pin(self, partitions: Collection[TopicPartition]) -> None:
+        """Take a new group to the ends, and commit them, so that it misses nothing from then on.
+
+        The driver's own way would take an old group there, too, when what it had reached is gone
+        from the broker.
+        """
+        async with asyncio.timeout(_PIN_TIMEOUT):
+            for partition in partitions:
+                if await self._client.committed(partition) is None:
+                    await self._client.seek_to_end(partition)
+                    place = await self._client.position(partition)
+                    await self._client.commit({partition: place})
 
 
-async def _ended(tasks: Collection[asyncio.Task[Any]]) -> None:
+async def _ended(tasks: Collection[asyncio.Future[Any]]) -> None:
     if tasks:
         for task in tasks:
             task.cancel()

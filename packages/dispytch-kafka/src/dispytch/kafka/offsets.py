@@ -1,6 +1,6 @@
 """Which offset a partition may commit."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 
 class Offsets:
@@ -25,15 +25,20 @@ class Offsets:
         return len(self._open) - len(self._given_back)
 
     @property
+    def is_done(self) -> bool:
+        """Whether all that were handed out are settled."""
+        return not self._open
+
+    @property
     def position(self) -> int | None:
         """The oldest offset that is not settled, or the one after the last; None at first."""
         return next(iter(self._open), self._end)
 
-    def hand_out(self, offsets: Iterable[int]) -> None:
+    def hand_out(self, offsets: Sequence[int]) -> None:
         """Note new offsets, ascending and above all before."""
-        self._open.update(dict.fromkeys(offsets))
-        if self._open:
-            self._end = next(reversed(self._open)) + 1
+        if offsets:
+            self._open.update(dict.fromkeys(offsets))
+            self._end = offsets[-1] + 1
 
     def settle(self, offset: int) -> bool:
         """Note that this one is done; whether it was in flight."""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from dispytch.exceptions import BrokerUnreachable
 from dispytch.kafka.driver import Batch, ProducerClient, known_partitions
-from dispytch.kafka.failures import TooLarge, needs_new_producer, send_failure
+from dispytch.kafka.failures import ClientClosed, TooLarge, needs_new_producer, send_failure
 from dispytch.kafka.sending import Parcel
 from dispytch.kafka.uplink import Uplink
 
@@ -112,6 +112,9 @@ class Outbox:
     async def _confirmed(self, client: ProducerClient, confirmation: Awaitable[object]) -> None:
         waiting = asyncio.ensure_future(confirmation)
         while not (await asyncio.wait({waiting}, timeout=_PATIENCE))[0]:
+            if self._uplink.has_closed(client):
+                # The driver forgets what it had not sent when it was closed by force.
+                raise ClientClosed
             if known_partitions(client, self._topic) is None:
                 await self._heal(self._topic)
         waiting.result()

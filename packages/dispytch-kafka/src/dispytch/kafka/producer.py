@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from dispytch.exceptions import (
     BrokerUnreachable,
+    ConfigurationError,
     DispytchError,
     MessageTooLarge,
     SendTimeout,
@@ -64,13 +65,19 @@ class KafkaProducer(Producer):
                 outbox.task.cancel()
         await self._uplink.close()
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
         """See `Producer.send`.
 
         Raises also:
+            ConfigurationError: a delay is given, and Kafka has none; nothing was sent.
             TopologyError: Kafka cannot have a topic of that name; nothing was sent.
             InvalidEvent: a `KafkaEventConfig` makes no sense for its event; nothing was sent.
         """
+        if delay is not None:
+            raise ConfigurationError(
+                "Kafka cannot keep a message back, so `send` takes no delay here: send it at once, "
+                "and let whoever receives it wait (see the feature `delay`)"
+            )
         if not messages:
             return
         self._sends += 1

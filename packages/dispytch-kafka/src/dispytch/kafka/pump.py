@@ -63,8 +63,10 @@ class Pump:
             self._patience = _BUSY_MS if busy else min(2 * self._patience, _SLOW_MS)
             self._hungry.clear()
             hungry = self._leases.hungry()
-            if hungry or not len(self._leases):
+            if hungry:
                 await self._fetch(hungry)
+            elif not len(self._leases):
+                await self._client.getmany(_NOWHERE, timeout_ms=_SLOW_MS)
             elif not await self._rested():
                 await self._client.getmany(_NOWHERE, timeout_ms=0)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Final
+from weakref import WeakSet
 
 from dispytch.kafka.clients import new_producer, stopped
 from dispytch.kafka.config import KafkaConfig
@@ -20,6 +21,7 @@ class Uplink:
         self._config: Final = config
         self._replacing = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
+        self._closed: WeakSet[ProducerClient] = WeakSet()
         self.client: ProducerClient
 
     async def connect(self) -> None:
@@ -41,12 +43,20 @@ class Uplink:
         async with self._replacing:
             if self.client is spoilt:
                 self.client = await new_producer(self._config)
-                retiring = asyncio.create_task(stopped(spoilt), name="dispytch-kafka-retire")
+                retiring = asyncio.create_task(self._retire(spoilt), name="dispytch-kafka-retire")
                 self._retired.add(retiring)
                 retiring.add_done_callback(self._retired.discard)
+
+    def has_closed(self, client: ProducerClient) -> bool:
+        """Whether nothing that is on its way with this client will ever be confirmed any more."""
+        return client in self._closed
 
     async def close(self) -> None:
         """Close what is open; batches that are not confirmed by then are given up."""
         await stopped(self.client)
         if self._retired:
             await asyncio.wait(self._retired)
+
+    async def _retire(self, client: ProducerClient) -> None:
+        await stopped(client)
+        self._closed.add(client)

@@ -2,18 +2,26 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Self, TypedDict, Unpack
 
-from dispytch.exceptions import BrokerUnreachable
-from dispytch.rabbitmq.config import RabbitMQConfig, configure, configure_from_url
+from dispytch.exceptions import BrokerUnreachable, TopologyError
+from dispytch.rabbitmq.config import RabbitMQConfig, configure, configure_from_url, queues_of
 from dispytch.rabbitmq.consumer import RabbitMQConsumer
-from dispytch.rabbitmq.declaring import declare_exchange, declare_queue
+from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, declare_roster
 from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.failures import AmqpError
+from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.producer import RabbitMQProducer
-from dispytch.rabbitmq.topology import GroupQueue, QueueType, check_topics, group_queues
+from dispytch.rabbitmq.topology import (
+    GroupQueue,
+    QueueType,
+    check_topics,
+    other_queues,
+    roster_name,
+)
 from dispytch.transport import (
     Backend,
     Consumer,
@@ -42,6 +50,7 @@ class RabbitMQOptions(TypedDict, total=False):
     exchange: str
     queue_type: QueueType
     delivery_limit: int | None
+    partitions: int | None
     declare: Declare
     heartbeat: int
     connect_timeout: float
@@ -54,8 +63,11 @@ class RabbitMQBackend(Backend):
 
     All messages go through one durable topic exchange; a topic is a routing key. Each group has a
     durable queue per topic, a quorum queue unless told otherwise, so each group receives every
-    message once and its members share the work. Producers and consumers have a connection each,
-    as a broker that is short of memory stops reading from those that publish.
+    message once and its members share the work; with ``partitions`` it has several, so that the
+    order of a key holds among them. Nothing may stay unsettled beyond the broker's
+    ``consumer_timeout``, 30 minutes by default: ``hold_limit`` is five below. Producers and
+    consumers have a connection each, as a broker that is short of memory stops reading from those
+    that publish.
     """
 
     contract = 1
@@ -64,6 +76,8 @@ class RabbitMQBackend(Backend):
         durable=True,
         history=False,
         shared_order=False,
+        delay=True,
+        hold_limit=1500.0,
         attribute_prefixes=("cloudEvents_", "cloudEvents:", "ce-"),
     )
 
@@ -73,7 +87,7 @@ class RabbitMQBackend(Backend):
         Raises:
             ConfigurationError: an option is unknown or wrong; the text names it.
         """
-        self.config: RabbitMQConfig = configure(dict(options))
+        self._configure(configure(dict(options)))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -86,7 +100,7 @@ class RabbitMQBackend(Backend):
             ConfigurationError: the URL or an option in it is wrong; the text names the part.
         """
         backend = cls()
-        backend.config = configure_from_url(url)
+        backend._configure(configure_from_url(url))
         return backend
 
     def __repr__(self) -> str:
@@ -112,9 +126,12 @@ class RabbitMQBackend(Backend):
             await declare_exchange(channel, self.config)
             for queue in queues:
                 await declare_queue(channel, queue, self.config)
+            for whole in {queue.hash_exchange for queue in queues} - {None}:
+                await declare_roster(channel, roster_name(str(whole)), self.config)
 
         try:
             await link.open()
+            await self._check_leftovers(link, topology)
             await link.channel(declare)
         except AmqpError as error:
             raise BrokerUnreachable(
@@ -145,10 +162,25 @@ class RabbitMQBackend(Backend):
         finally:
             await consumer.close()
 
+    async def _check_leftovers(self, link: Link, topology: Topology) -> None:
+        # They would stay bound, and fill, while nobody consumes them.
+        if self.config.partitions is None or topology.group is None:
+            return
+        names = other_queues(topology.topics, topology.group, self.config.partitions)
+        if left := sorted(await ready_messages(link, names)):
+            raise TopologyError(
+                f"queue {', '.join(left)} at {self.config.address} is from when group "
+                f"{topology.group!r} had another number of partitions: have it emptied by "
+                "listeners with that number, and delete it; or keep that number"
+            )
+
+    def _configure(self, config: RabbitMQConfig) -> None:
+        self.config: RabbitMQConfig = config
+        shared_order = config.partitions is not None
+        self.features = replace(type(self).features, shared_order=shared_order)  # type: ignore[misc]
+
     def _queues(self, topology: Topology) -> tuple[GroupQueue, ...]:
         check_topics(topology.topics)
         if topology.group is None:
             return ()
-        return group_queues(
-            topology.topics, topology.group, self.config.queue_type, self.config.delivery_limit
-        )
+        return queues_of(topology.group, topology.topics, self.config)

@@ -15,11 +15,13 @@ from pydantic import (
 )
 
 from dispytch.exceptions import ConfigurationError, TopologyError
-from dispytch.rabbitmq.topology import QueueType, check_name
+from dispytch.rabbitmq.topology import GroupQueue, QueueType, check_name, group_queues
 from dispytch.transport import Declare
 
 PLAIN_SCHEMES = ("amqp", "rabbitmq")
 TLS_SCHEMES = ("amqps", "rabbitmqs")
+
+PARTITIONS_MAX = 1000
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -44,6 +46,8 @@ class RabbitMQConfig(BaseModel):
     queue_type: of the groups' queues: ``quorum``, or ``classic``.
     delivery_limit: how often a quorum queue hands one message out before it drops it; None: no
         limit.
+    partitions: how many queues, each with a single active consumer, a group has per topic, so that
+        the order of a key holds while the group has several members; None: one queue for all.
     declare: make what is missing (``auto``), only ``check``, or do not look (``never``).
     heartbeat: seconds between signs of life, 0 for none; a broker silent for three times as long
         is lost.
@@ -67,6 +71,7 @@ class RabbitMQConfig(BaseModel):
     exchange: Annotated[str, BeforeValidator(_checked_exchange)] = "dispytch"
     queue_type: QueueType = "quorum"
     delivery_limit: Annotated[int, Field(ge=1)] | None = None
+    partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)] | None = None
     declare: Declare = "auto"
     heartbeat: Annotated[int, Field(ge=0, le=65535)] = 30
     connect_timeout: Seconds = 10.0
@@ -117,6 +122,17 @@ class RabbitMQConfig(BaseModel):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def queues_of(
+    group: str, topics: tuple[str, ...], config: RabbitMQConfig
+) -> tuple[GroupQueue, ...]:
+    """The queues of a group for its topics, as the configuration says.
+
+    Raises:
+        TopologyError: as `group_queues` says.
+    """
+    return group_queues(topics, group, config.queue_type, config.delivery_limit, config.partitions)
 
 
 def configure(options: dict[str, Any]) -> RabbitMQConfig:

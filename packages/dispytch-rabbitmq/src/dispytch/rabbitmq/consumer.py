@@ -1,16 +1,19 @@
 """Receiving: the queues of a group, taken from in turn."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 
 from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
 from dispytch.messages import Delivery, Lease
-from dispytch.rabbitmq.config import RabbitMQConfig
+from dispytch.rabbitmq.config import RabbitMQConfig, queues_of
 from dispytch.rabbitmq.consumption import Consumption, QueueLease
 from dispytch.rabbitmq.failures import AmqpError
+from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
+from dispytch.rabbitmq.partitions import SHARE_WITHIN, Partitions
 from dispytch.rabbitmq.stream import QueueStream
-from dispytch.rabbitmq.topology import group_queues
+from dispytch.rabbitmq.topology import GroupQueue, roster_name
 from dispytch.transport import Consumer, OnRevoke, Subscription
 
 PREFETCH_MAX = 65535
@@ -20,11 +23,10 @@ class RabbitMQConsumer(Consumer):
     """A member of a group: one channel for each queue, so that each has its own window and tags."""
 
     def __init__(self, config: RabbitMQConfig, subscription: Subscription) -> None:
-        queues = group_queues(
-            subscription.topics, subscription.group, config.queue_type, config.delivery_limit
-        )
+        queues = queues_of(subscription.group, subscription.topics, config)
         self._config = config
         self._link = Link(config, f"consumer {subscription.group}")
+        self._member_link = Link(config, f"member {subscription.group}")
         share = min(PREFETCH_MAX, max(1, subscription.max_in_flight // max(1, len(queues))))
         self._max_in_flight = subscription.max_in_flight
         self._shared_out = share * len(queues) <= subscription.max_in_flight
@@ -32,6 +34,7 @@ class RabbitMQConsumer(Consumer):
         self._streams = [
             QueueStream(queue, share, self._link, config, self._arrived.set) for queue in queues
         ]
+        self._partitions = self._shared(queues)
         self._keepers: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
         self._stopped = False
@@ -43,17 +46,27 @@ class RabbitMQConsumer(Consumer):
             BrokerUnreachable, TopologyError: as `Backend.consumer` says.
         """
         await self._link.open()
+        if self._partitions:
+            await self._member_link.open()
         try:
             for stream in self._streams:
                 await stream.open()
+            for partitions in self._partitions:
+                await partitions.open()
         except AmqpError as error:
             raise BrokerUnreachable(
                 f"RabbitMQ at {self._config.address} let go while a consumer was made: {error}"
             ) from error
-        for stream in self._streams:
-            keeper = asyncio.create_task(stream.keep(on_revoke), name="dispytch-rabbitmq-stream")
+        keeping: list[QueueStream | Partitions] = [*self._streams, *self._partitions]
+        for kept in keeping:
+            keeper = asyncio.create_task(kept.keep(on_revoke), name="dispytch-rabbitmq-stream")
             keeper.add_done_callback(self._keeper_ended)
             self._keepers.append(keeper)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHARE_WITHIN):
+                while not all(partitions.settled for partitions in self._partitions):
+                    self._arrived.clear()
+                    await self._arrived.wait()
 
     async def close(self) -> None:
         """Leave the group: tell what is settled, then give back what is not."""
@@ -64,6 +77,10 @@ class RabbitMQConsumer(Consumer):
         await asyncio.gather(
             *(stream.current.close() for stream in self._streams), return_exceptions=True
         )
+        for partitions in self._partitions:
+            partitions.close()
+        # Only now, as the others then look who holds what this member has left.
+        await self._member_link.close()
         await self._link.close()
 
     async def receive(self) -> Sequence[Delivery]:
@@ -93,6 +110,28 @@ class RabbitMQConsumer(Consumer):
         """Return once the broker has every settlement so far."""
         await asyncio.gather(*(stream.current.flush() for stream in self._streams))
 
+    @property
+    def leases(self) -> Collection[Lease]:
+        """Of each queue that it consumes; of partitions, those that have delivered to it."""
+        return [stream.current.lease for stream in self._streams if stream.held]
+
+    async def lag(self) -> Mapping[str, int]:
+        """The messages that are ready in each queue, or fetched and not handed out."""
+        held = [stream.current for stream in self._streams if stream.held]
+        try:
+            async with asyncio.timeout(self._config.connect_timeout):
+                ready = await ready_messages(self._link, [each.lease.stream for each in held])
+        except (TimeoutError, AmqpError) as error:
+            raise BrokerUnreachable(
+                f"RabbitMQ at {self._config.address} does not say how long its queues are: "
+                f"{str(error) or f'no answer within {self._config.connect_timeout:g} s'}"
+            ) from error
+        return {
+            each.lease.stream: ready[each.lease.stream] + len(each.buffer)
+            for each in held
+            if each.lease.stream in ready
+        }
+
     def pause(self, lease: Lease) -> None:
         """Hand out nothing of this queue; the broker's prefetch bounds what is held back."""
         _consumption(lease).paused = True
@@ -109,6 +148,16 @@ class RabbitMQConsumer(Consumer):
             for stream in self._streams:
                 stream.stop()
             self._arrived.set()
+
+    def _shared(self, queues: Sequence[GroupQueue]) -> list[Partitions]:
+        of_topic: dict[str, list[QueueStream]] = {}
+        for queue, stream in zip(queues, self._streams, strict=True):
+            if queue.hash_exchange is not None:
+                of_topic.setdefault(roster_name(queue.hash_exchange), []).append(stream)
+        return [
+            Partitions(roster, streams, self._member_link, self._config)
+            for roster, streams in of_topic.items()
+        ]
 
     def _take(self) -> list[Delivery]:
         ready = [stream.current for stream in self._streams if stream.current.ready]

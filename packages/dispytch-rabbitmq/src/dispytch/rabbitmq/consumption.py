@@ -10,6 +10,7 @@ from dispytch.messages import Delivery, Lease
 from dispytch.rabbitmq.driver import Channel, Delivered, when_ended
 from dispytch.rabbitmq.failures import AmqpError, translated_failures
 from dispytch.rabbitmq.messages import delivery
+from dispytch.rabbitmq.probes import is_probe
 from dispytch.rabbitmq.settlements import Settlements, Told
 from dispytch.rabbitmq.topology import GroupQueue
 
@@ -41,6 +42,10 @@ class Consumption:
         self.lease = QueueLease(queue.topic, queue.name, consumption=self)
         self.buffer: deque[Delivery] = deque()
         self.paused = False
+        self.active_since: float | None = None
+        """When the broker first delivered anything; to one that only stands by, it never does."""
+        self.given_up: asyncio.Future[None] | None = None
+        """Set where it ends of our own will; done when core has drained it."""
         self.over: asyncio.Future[AmqpError] = asyncio.get_running_loop().create_future()
         self._prefetch = prefetch
         self._enough = max(1, prefetch // 4)
@@ -70,6 +75,11 @@ class Consumption:
                 self.lease.stream, self._delivered, consumer_tag=CONSUMER_TAG
             )
         self._teller = asyncio.create_task(self._tell_when_due(channel), name="dispytch-acks")
+
+    @property
+    def holds(self) -> bool:
+        """Whether its queue is being consumed, and goes on to be."""
+        return self._channel is not None and not self.lease.ended and self.given_up is None
 
     @property
     def handed_out(self) -> int:
@@ -125,7 +135,13 @@ class Consumption:
         # The driver runs this in a task of its own, in the order of the wire; it must not wait.
         if self._stopped or self.lease.ended or delivered.delivery_tag is None:
             return
+        if self.active_since is None:
+            self.active_since = asyncio.get_running_loop().time()
         self._settlements.delivered(delivered.delivery_tag)
+        if is_probe(delivered):
+            self.ack(delivered.delivery_tag)
+            self._arrived()
+            return
         self.buffer.append(delivery(self.lease, delivered))
         self._arrived()
 

@@ -9,9 +9,15 @@ from dispytch.rabbitmq.failures import (
     PRECONDITION_FAILED,
     AmqpError,
     ChannelClosed,
+    ClosedByBroker,
     translated_failures,
 )
-from dispytch.rabbitmq.topology import GroupQueue
+from dispytch.rabbitmq.topology import KEY_HEADER, ROSTER_ARGUMENTS, GroupQueue
+
+HASH_EXCHANGE = "x-consistent-hash"
+HASH_PLUGIN = "rabbitmq_consistent_hash_exchange"
+EQUAL_WEIGHT = "1"
+"""To a consistent-hash exchange, the routing key of a binding is its weight."""
 
 
 async def declare_exchange(channel: Channel, config: RabbitMQConfig) -> None:
@@ -34,7 +40,7 @@ async def declare_exchange(channel: Channel, config: RabbitMQConfig) -> None:
 
 
 async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQConfig) -> None:
-    """Make and bind, or check, or leave alone the queue of a group.
+    """Make and bind, or check, or leave alone a queue of a group, and what it is a partition of.
 
     Raises:
         TopologyError: it is missing, differs, or may not be declared.
@@ -43,6 +49,8 @@ async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQCon
     if config.declare == "never":
         return
     passive = config.declare == "check"
+    if queue.hash_exchange is not None:
+        await _declare_hash_exchange(channel, queue, queue.hash_exchange, config)
     arguments = {} if passive else queue.arguments
     try:
         with translated_failures():
@@ -50,9 +58,60 @@ async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQCon
                 queue.name, passive=passive, durable=True, arguments=arguments
             )
             if not passive:
-                await channel.queue_bind(queue.name, config.exchange, queue.routing_key)
+                await channel.queue_bind(queue.name, *_source(queue, config))
     except ChannelClosed as error:
         raise translated(error, f"queue {queue.name!r}", config) from error
+
+
+async def declare_roster(channel: Channel, name: str, config: RabbitMQConfig) -> None:
+    """Make or check the queue on which the members that share partitions are counted.
+
+    Raises:
+        TopologyError: it is missing, differs, or may not be declared.
+        AmqpError: the channel has ended for another reason.
+    """
+    if config.declare == "never":
+        return
+    passive = config.declare == "check"
+    arguments = {} if passive else ROSTER_ARGUMENTS
+    try:
+        with translated_failures():
+            await channel.queue_declare(name, passive=passive, durable=True, arguments=arguments)
+    except ChannelClosed as error:
+        raise translated(error, f"queue {name!r}", config) from error
+
+
+async def _declare_hash_exchange(
+    channel: Channel, queue: GroupQueue, name: str, config: RabbitMQConfig
+) -> None:
+    passive = config.declare == "check"
+    where = f"exchange {name!r}, which spreads keys over partitions,"
+    try:
+        with translated_failures():
+            await channel.exchange_declare(
+                name,
+                exchange_type=HASH_EXCHANGE,
+                passive=passive,
+                durable=True,
+                arguments={} if passive else {"hash-header": KEY_HEADER},
+            )
+            if not passive:
+                await channel.exchange_bind(name, config.exchange, queue.routing_key)
+    except ChannelClosed as error:
+        raise translated(error, where, config) from error
+    except ClosedByBroker as error:
+        if "exchange type" not in error.text:
+            raise
+        raise TopologyError(
+            f"{where} cannot be made: RabbitMQ at {config.address} has not the plugin for it; run "
+            f"'rabbitmq-plugins enable {HASH_PLUGIN}' there, or use no partitions ({error.text})"
+        ) from error
+
+
+def _source(queue: GroupQueue, config: RabbitMQConfig) -> tuple[str, str]:
+    if queue.hash_exchange is not None:
+        return queue.hash_exchange, EQUAL_WEIGHT
+    return config.exchange, queue.routing_key
 
 
 def translated(

@@ -33,6 +33,7 @@ __all__ = [
     "frame_max",
     "header_size",
     "open_channel",
+    "server_version",
     "when_ended",
 ]
 
@@ -107,3 +108,10 @@ def header_size(properties: Properties) -> int:
         ValueError, TypeError: a property cannot be written.
     """
     return len(ContentHeader(properties=properties).marshal())
+
+
+def server_version(channel: Channel) -> tuple[int, ...]:
+    """The version of the broker, such as ``(3, 10)``; empty if it does not say."""
+    said = channel.connection.server_properties.get("version", "")
+    text = said.decode() if isinstance(said, bytes) else str(said)
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())

@@ -1,24 +1,22 @@
 """Messages and deliveries of dispytch as messages of AMQP, and back.
 
 The content type is AMQP's own property. The key travels in the CloudEvents partitioning extension,
-as header ``cloudEvents_partitionkey``. Header values are written as strings where they are UTF-8,
-else as byte arrays; a name that occurs more than once becomes an array, and an array that is read
-gives its name once for each element. The properties ``type`` and ``message_id`` of a message that
-has them are read as headers too.
+as header ``cloudEvents_partitionkey``, which is not read as a header again. Header values are
+written as strings where they are UTF-8, else as byte arrays; a name that occurs more than once
+becomes an array, and an array that is read gives its name once for each element. The properties
+``type`` and ``message_id`` of a message that has them are read as headers too.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
-from dispytch.messages import CONTENT_TYPE, Delivery, Lease, Message
+from dispytch.messages import CONTENT_TYPE, Delivery, Headers, Lease, Message
 from dispytch.rabbitmq.driver import Delivered, Properties
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
-
-KEY_HEADER: Final = "cloudEvents_partitionkey"
-"""The header in which a message's key is written."""
+from dispytch.rabbitmq.header_values import milliseconds, raw, raws, text_or_bytes
+from dispytch.rabbitmq.repeating import kept_strings, stands_in, with_types, without_delays
+from dispytch.rabbitmq.topology import KEY_HEADER
 
 KEY_HEADERS: Final = (KEY_HEADER, "cloudEvents:partitionkey", "ce-partitionkey")
 """The headers in which a key is looked for, the first of them first."""
@@ -42,21 +40,58 @@ class RabbitMQDelivery(Delivery):
     redelivered: bool
 
 
-def properties(message: Message, config: RabbitMQEventConfig = DEFAULT_CONFIG) -> Properties:
-    """The properties under which a message travels.
+def properties(
+    message: Message, config: RabbitMQEventConfig = DEFAULT_CONFIG, user: str | None = None
+) -> Properties:
+    """The properties under which a message travels, sent by a user.
+
+    One that repeats a delivery keeps its properties and the types of its headers. It does not keep
+    an expiration, which was meant for the first time, nor a user id that is not ours to give.
 
     Raises:
         ValueError: a property, or the name of a header, is too long.
     """
     short: dict[str, str] = {} if config is DEFAULT_CONFIG else config.short_strings()
+    if isinstance(message.repeats, RabbitMQDelivery):
+        return _repeated(message, message.repeats.properties, config, short, user)
+    headers = _written(message.headers, short)
+    if message.key is not None:
+        headers[KEY_HEADER] = text_or_bytes(message.key)
+    return _properties(headers, config, short)
+
+
+def delivery(lease: Lease, delivered: Delivered) -> RabbitMQDelivery:
+    """The delivery that the broker has handed out under a lease."""
+    given = without_delays(delivered.header.properties)
+    headers = list(_headers(given))
+    return RabbitMQDelivery(
+        topic=lease.topic,
+        value=delivered.body,
+        key=_key(given.headers),
+        headers=headers,
+        lease=lease,
+        position=delivered.delivery_tag or 0,
+        timestamp_ms=None if given.timestamp is None else milliseconds(given.timestamp),
+        properties=given,
+        exchange=delivered.exchange or "",
+        routing_key=delivered.routing_key or "",
+        redelivered=bool(getattr(delivered.delivery, "redelivered", False)),
+    )
+
+
+def _written(given: Headers, short: dict[str, str]) -> dict[str, Any]:
     headers: dict[str, Any] = {}
-    for name, value in message.headers:
+    for name, value in given:
         if name == CONTENT_TYPE and CONTENT_TYPE not in short:
             short["content_type"] = value.decode("utf-8", "backslashreplace")
         else:
-            _add(headers, name, _text_or_bytes(value))
-    if message.key is not None:
-        headers[KEY_HEADER] = _text_or_bytes(message.key)
+            _add(headers, name, text_or_bytes(value))
+    return headers
+
+
+def _properties(
+    headers: dict[str, Any], config: RabbitMQEventConfig, short: dict[str, str]
+) -> Properties:
     for name, typed in config.headers.items():
         headers.setdefault(name, typed)
     _check_lengths(headers, short)
@@ -70,23 +105,25 @@ def properties(message: Message, config: RabbitMQEventConfig = DEFAULT_CONFIG) -
     )
 
 
-def delivery(lease: Lease, delivered: Delivered) -> RabbitMQDelivery:
-    """The delivery that the broker has handed out under a lease."""
-    given = delivered.header.properties
-    headers = list(_headers(given))
-    return RabbitMQDelivery(
-        topic=lease.topic,
-        value=delivered.body,
-        key=_key(given.headers),
-        headers=headers,
-        lease=lease,
-        position=delivered.delivery_tag or 0,
-        timestamp_ms=None if given.timestamp is None else _milliseconds(given.timestamp),
-        properties=given,
-        exchange=delivered.exchange or "",
-        routing_key=delivered.routing_key or "",
-        redelivered=bool(getattr(delivered.delivery, "redelivered", False)),
-    )
+def _repeated(
+    message: Message,
+    first: Properties,
+    config: RabbitMQEventConfig,
+    short: dict[str, str],
+    user: str | None,
+) -> Properties:
+    kept = kept_strings(first, user)
+    given = [header for header in message.headers if not stands_in(kept, first, header)]
+    short = kept | short
+    headers = _written(given, short)
+    if message.key is not None and _key(headers) != message.key:
+        headers[KEY_HEADER] = text_or_bytes(message.key)
+    made = _properties(with_types(headers, first.headers or {}), config, short)
+    if made.priority is None:
+        made.priority = first.priority
+    if made.timestamp is None:
+        made.timestamp = first.timestamp
+    return made
 
 
 def _add(headers: dict[str, Any], name: str, value: str | bytearray) -> None:
@@ -96,13 +133,6 @@ def _add(headers: dict[str, Any], name: str, value: str | bytearray) -> None:
         headers[name].append(value)
     else:
         headers[name] = [headers[name], value]
-
-
-def _text_or_bytes(value: bytes) -> str | bytearray:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return bytearray(value)
 
 
 def _check_lengths(headers: dict[str, Any], short: dict[str, str]) -> None:
@@ -119,50 +149,20 @@ def _key(headers: dict[str, Any] | None) -> bytes | None:
     if headers:
         for name in KEY_HEADERS:
             if name in headers:
-                return _raw(headers[name])
+                return raw(headers[name])
     return None
 
 
 def _headers(given: Properties) -> Iterator[tuple[str, bytes]]:
     own = given.headers or {}
     for name, value in own.items():
-        if isinstance(value, list):
-            for element in value:
-                yield name, _raw(element)
-        else:
-            yield name, _raw(value)
+        if name == KEY_HEADER:
+            continue
+        for each in raws(value):
+            yield name, each
     if given.content_type is not None:
         yield CONTENT_TYPE, given.content_type.encode()
     if given.message_type is not None and "type" not in own:
         yield "type", given.message_type.encode()
     if given.message_id is not None and "message-id" not in own:
         yield "message-id", given.message_id.encode()
-
-
-def _raw(value: Any) -> bytes:
-    """The text that a person would write for a value; bytes as they are."""
-    match value:
-        case str():
-            return value.encode()
-        case bytes() | bytearray():
-            return bytes(value)
-        case None:
-            return b""
-        case datetime():
-            return b"%d" % _milliseconds(value)
-        case _:
-            return json.dumps(value, default=_for_json).encode()
-
-
-def _for_json(value: Any) -> Any:
-    match value:
-        case bytes() | bytearray():
-            return value.decode("utf-8", "replace")
-        case datetime():
-            return _milliseconds(value)
-        case _:
-            return str(value)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

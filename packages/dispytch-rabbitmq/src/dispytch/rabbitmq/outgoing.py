@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from dispytch.exceptions import TransportError
+from dispytch.rabbitmq.delays import DelayQueue
 from dispytch.rabbitmq.driver import Properties
 
 
@@ -35,17 +36,29 @@ class Batch:
 
 @dataclass(eq=False, slots=True)
 class Outgoing:
-    """One message of a batch, as it goes to the broker."""
+    """One message of a batch, as it goes to the broker.
+
+    exchange: empty for a message that goes straight to a queue, the delay queue of that name.
+    """
 
     batch: Batch
     index: int
     topic: str
+    exchange: str
     routing_key: str
     mandatory: bool
     properties: Properties
     body: bytes
+    delay_queue: DelayQueue | None = None
     sent: bool = False
     settled: bool = False
+
+    def keep_back(self, queue: DelayQueue) -> None:
+        """Send it to a delay queue, which sends it on to where it was to go."""
+        self.delay_queue = queue
+        self.exchange, self.routing_key, self.mandatory = "", queue.name, True
+        # An expiration of its own would end the delay early.
+        self.properties.expiration = None
 
     def settle(self, error: TransportError | None) -> None:
         """It has its outcome."""

@@ -13,10 +13,13 @@ from dispytch.exceptions import (
     SendTimeout,
     TopologyError,
     TransportError,
+    Unroutable,
 )
 from dispytch.messages import Message
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.declaring import declare_exchange
+from dispytch.rabbitmq.delaying import DelayQueues
+from dispytch.rabbitmq.delays import delay_queue
 from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.failures import (
@@ -50,8 +53,9 @@ class RabbitMQProducer(Producer):
     def __init__(self, config: RabbitMQConfig) -> None:
         self._config = config
         self._link = Link(config, "producer")
+        self._delays = DelayQueues(config, self._link)
         self._backlog: deque[Outgoing] = deque()
-        self._publishing = Publishing(config.exchange, self._pump)
+        self._publishing = Publishing(self._pump)
         self._suspects = 0
         self._known_topics: set[str] = set()
         self._batches: set[asyncio.Future[None]] = set()
@@ -83,14 +87,42 @@ class RabbitMQProducer(Producer):
             await asyncio.gather(self._keeper, return_exceptions=True)
         await self._link.close()
 
-    async def send(self, messages: Sequence[Message]) -> None:
-        """See `Producer.send`."""
+    async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
+        """See `Producer.send`. A delay is rounded up to a step, at most to twice as much."""
         if self._failure is not None:
             raise SendError({index: self._failure for index in range(len(messages))}, len(messages))
         self._check_topics(messages)
+        sending = self._send_now(messages) if not delay else self._send_later(messages, delay)
+        if failures := await sending:
+            raise SendError(failures, len(messages))
+
+    async def _send_now(self, messages: Sequence[Message]) -> dict[int, TransportError]:
         batch = Batch(len(messages))
-        sending = self._encoded(messages, batch)
-        self._backlog.extend(sending)
+        return await self._deliver(batch, self._encoded(messages, batch))
+
+    async def _send_later(
+        self, messages: Sequence[Message], delay: float, *, last: bool = False
+    ) -> dict[int, TransportError]:
+        batch = Batch(len(messages))
+        self._batches.add(batch.done)
+        try:
+            sending = self._encoded(messages, batch, delay)
+            await self._make_sure(sending)
+            failures = await self._deliver(batch, sending)
+        finally:
+            self._batches.discard(batch.done)
+        gone = [m for m in sending if isinstance(failures.get(m.index), Unroutable)]
+        if not gone or last or self._config.declare != "auto":
+            return failures
+        # Someone has deleted the queue since it was declared.
+        self._delays.forget(m.delay_queue for m in gone if m.delay_queue)
+        again = await self._send_later([messages[m.index] for m in gone], delay, last=True)
+        for message in gone:
+            del failures[message.index]
+        return failures | {gone[index].index: error for index, error in again.items()}
+
+    async def _deliver(self, batch: Batch, sending: list[Outgoing]) -> dict[int, TransportError]:
+        self._backlog.extend(message for message in sending if not message.settled)
         self._pump()
         self._batches.add(batch.done)
         try:
@@ -102,8 +134,25 @@ class RabbitMQProducer(Producer):
                     batch.failures[message.index] = self._too_late(message)
         finally:
             self._batches.discard(batch.done)
-        if batch.failures:
-            raise SendError(batch.failures, len(messages))
+        return batch.failures
+
+    async def _make_sure(self, sending: list[Outgoing]) -> None:
+        queues = {message.delay_queue for message in sending if message.delay_queue}
+        try:
+            async with asyncio.timeout(self._config.send_timeout):
+                await self._delays.ensure(queues)
+        except TimeoutError:
+            failure: TransportError = BrokerUnreachable(
+                f"no delay queue within {self._config.send_timeout:g} s: "
+                f"{self._link.trouble or f'RabbitMQ at {self._config.address} gave no answer'}"
+            )
+        except TopologyError as error:
+            failure = TransportError(f"the message cannot be kept back: {error}")
+            failure.__cause__ = error
+        else:
+            return
+        for message in sending:
+            message.settle(failure)
 
     def _check_topics(self, messages: Sequence[Message]) -> None:
         for topic in {message.topic for message in messages} - self._known_topics:
@@ -111,11 +160,18 @@ class RabbitMQProducer(Producer):
             if len(self._known_topics) < _KNOWN_TOPICS:
                 self._known_topics.add(topic)
 
-    def _encoded(self, messages: Sequence[Message], batch: Batch) -> list[Outgoing]:
+    def _encoded(
+        self, messages: Sequence[Message], batch: Batch, delay: float | None = None
+    ) -> list[Outgoing]:
         sending: list[Outgoing] = []
         for index, message in enumerate(messages):
             try:
-                sending.append(_outgoing(message, batch, index))
+                outgoing = _outgoing(message, batch, index, self._config)
+                if delay:
+                    outgoing.keep_back(delay_queue(outgoing.exchange, outgoing.routing_key, delay))
+                sending.append(outgoing)
+            except TransportError as error:
+                batch.settle(index, error)
             except (ValueError, TopologyError) as error:
                 failure = TransportError(f"the message cannot be written for RabbitMQ: {error}")
                 failure.__cause__ = error
@@ -148,7 +204,7 @@ class RabbitMQProducer(Producer):
             self._pump()
 
     async def _open_channel(self) -> None:
-        publishing = Publishing(self._config.exchange, self._pump)
+        publishing = Publishing(self._pump)
 
         async def prepare(channel: Channel) -> None:
             await declare_exchange(channel, self._config)
@@ -212,7 +268,7 @@ class RabbitMQProducer(Producer):
             message.settle(self._failure)
 
 
-def _outgoing(message: Message, batch: Batch, index: int) -> Outgoing:
+def _outgoing(message: Message, batch: Batch, index: int, broker: RabbitMQConfig) -> Outgoing:
     config = message.config if isinstance(message.config, RabbitMQEventConfig) else DEFAULT_CONFIG
     key = config.routing_key or routing_key(message.topic)
     check_routing_key(key)
@@ -220,8 +276,9 @@ def _outgoing(message: Message, batch: Batch, index: int) -> Outgoing:
         batch=batch,
         index=index,
         topic=message.topic,
+        exchange=broker.exchange,
         routing_key=key,
         mandatory=config.mandatory,
-        properties=properties(message, config),
+        properties=properties(message, config, broker.user),
         body=message.value,
     )

@@ -29,9 +29,8 @@ class Publishing:
     At most 2,000 messages or, beyond the first, 4 MiB are on their way at once.
     """
 
-    def __init__(self, exchange: str, progressed: Callable[[], None]) -> None:
+    def __init__(self, progressed: Callable[[], None]) -> None:
         self.over: asyncio.Future[AmqpError] = asyncio.get_running_loop().create_future()
-        self._exchange = exchange
         self._progressed = progressed
         self._channel: Channel | None = None
         self._bytes = 0
@@ -103,18 +102,14 @@ class Publishing:
         try:
             await channel.basic_publish(
                 message.body,
-                exchange=self._exchange,
+                exchange=message.exchange,
                 routing_key=message.routing_key,
                 properties=message.properties,
                 mandatory=message.mandatory,
                 wait=False,
             )
         except Returned as error:
-            raise Unroutable(
-                f"no queue is bound to exchange {self._exchange!r} for routing key "
-                f"{message.routing_key!r}, so nobody would receive it: start a listener for this "
-                "topic first, or set mandatory=False to have such messages dropped"
-            ) from error
+            raise Unroutable(_nowhere(message)) from error
         except NotTaken as error:
             raise TransportError(
                 f"the broker refused the message to topic {message.topic!r} (nack): a queue is "
@@ -124,6 +119,19 @@ class Publishing:
     def _end(self, error: AmqpError) -> None:
         if not self.over.done():
             self.over.set_result(error)
+
+
+def _nowhere(message: Outgoing) -> str:
+    if not message.exchange:
+        return (
+            f"delay queue {message.routing_key!r} is missing, so a message to {message.topic!r} "
+            "cannot be kept back: make it, or use declare='auto'"
+        )
+    return (
+        f"no queue is bound to exchange {message.exchange!r} for routing key "
+        f"{message.routing_key!r}, so nobody would receive it: start a listener for this "
+        "topic first, or set mandatory=False to have such messages dropped"
+    )
 
 
 def _check_size(message: Outgoing, limit: int) -> None:

@@ -36,6 +36,16 @@ class QueueStream:
         self._stopped = False
         self.current = self._consumption()
 
+    @property
+    def held(self) -> bool:
+        """Whether its messages come to this consumer.
+
+        A partition is held from its first delivery on: the broker does not tell sooner.
+        """
+        if self._queue.hash_exchange is not None and self.current.active_since is None:
+            return False
+        return self.current.holds
+
     async def open(self) -> None:
         """Consume the queue, declared as the mode says, under a new lease.
 
@@ -69,8 +79,11 @@ class QueueStream:
         while not self._stopped:
             lost = self.current
             reason = await asyncio.shield(lost.over)
-            logger.warning("queue %s: %s", self._queue.name, reason)
-            await on_revoke([lost.lease])
+            if lost.given_up is not None:
+                await asyncio.shield(lost.given_up)
+            else:
+                logger.warning("queue %s: %s", self._queue.name, reason)
+                await on_revoke([lost.lease])
             if not self._stopped:
                 with contextlib.suppress(AmqpError):
                     await lost.close()

@@ -5,17 +5,28 @@ with ``.``; a ``:`` in a topic separates too, so it is written as ``.``: ``order
 ``order.42.paid`` are one topic here, and a pattern over either can become a binding. Each group
 has one durable queue per topic, ``{topic}:{group}``, bound with the topic; as no topic has a
 ``:`` left, no two pairs share a queue.
+
+With partitions, a group has several queues per topic, ``{topic}.#.{number}:{group}``, each with a
+single active consumer, behind a consistent-hash exchange ``{topic}:{group}`` that hashes the key.
+No topic has ``#`` as a word, so these names are nobody else's either.
 """
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from dispytch.exceptions import TopologyError
 
 QueueType = Literal["quorum", "classic"]
 
 SHORT_STRING_MAX = 255
+KEY_HEADER: Final = "cloudEvents_partitionkey"
+"""The header in which a message's key is written, and which is hashed to a partition."""
+
+SINGLE_ACTIVE: dict[str, Any] = {"x-single-active-consumer": True}
+ROSTER_ARGUMENTS: dict[str, Any] = {"x-queue-type": "classic", "x-expires": 3_600_000}
+"""It never has a message: it is made anew whenever members come after an hour without any."""
+
 UNLIMITED_DELIVERIES = 2**31 - 1
 """Written out, as RabbitMQ 4 drops a message after 20 deliveries otherwise; and the same for every
 version of the broker, as a queue is only declared again when its arguments are equal."""
@@ -26,12 +37,16 @@ _ALLOWED_TEXT = "letters and digits of ASCII, space and - _ . : @ # , / +"
 
 @dataclass(frozen=True, slots=True)
 class GroupQueue:
-    """The queue of one group for one topic. ``topic`` is spelled as the subscriber spells it."""
+    """A queue of one group for one topic. ``topic`` is spelled as the subscriber spells it.
+
+    hash_exchange: the exchange that it is a partition of, or None: then it has all of the topic.
+    """
 
     topic: str
     name: str
     routing_key: str
     arguments: dict[str, Any]
+    hash_exchange: str | None = None
 
 
 def routing_key(topic: str) -> str:
@@ -40,9 +55,13 @@ def routing_key(topic: str) -> str:
 
 
 def group_queues(
-    topics: tuple[str, ...], group: str, queue_type: QueueType, delivery_limit: int | None
+    topics: tuple[str, ...],
+    group: str,
+    queue_type: QueueType,
+    delivery_limit: int | None,
+    partitions: int | None = None,
 ) -> tuple[GroupQueue, ...]:
-    """The queues of a group, one for each topic.
+    """The queues of a group: one for each topic, or as many as there are partitions.
 
     Raises:
         TopologyError: the broker would refuse a name, or two topics are one to it.
@@ -53,10 +72,32 @@ def group_queues(
     queues: list[GroupQueue] = []
     for topic in topics:
         key = routing_key(topic)
-        name = f"{key}:{group}"
-        _check_length(f"the queue name {name!r}, made of topic and group,", name)
-        queues.append(GroupQueue(topic, name, key, arguments))
+        whole = f"{key}:{group}"
+        if partitions is None:
+            queues.append(GroupQueue(topic, check_queue_name(whole), key, arguments))
+            continue
+        for number in range(partitions):
+            name = check_queue_name(partition_name(key, group, number))
+            queues.append(GroupQueue(topic, name, key, arguments | SINGLE_ACTIVE, whole))
     return tuple(queues)
+
+
+def partition_name(key: str, group: str, number: int) -> str:
+    """The name of one partition of a topic, given by its routing key, for a group."""
+    return f"{key}.#.{number}:{group}"
+
+
+def other_queues(topics: tuple[str, ...], group: str, partitions: int) -> list[str]:
+    """The queues that are left over if the group had no partitions before, or more of them."""
+    keys = [routing_key(topic) for topic in topics]
+    wholes = [f"{key}:{group}" for key in keys]
+    return wholes + [partition_name(key, group, partitions) for key in keys]
+
+
+def roster_name(hash_exchange: str) -> str:
+    """The name of the queue whose consumers are the members that share partitions."""
+    key, _, group = hash_exchange.partition(":")
+    return f"{key}.#.members:{group}"
 
 
 def queue_arguments(queue_type: QueueType, delivery_limit: int | None) -> dict[str, Any]:
@@ -100,6 +141,16 @@ def check_name(what: str, name: str) -> None:
             f"{what} {name!r}: RabbitMQ reserves names that begin with 'amq.'; rename it"
         )
     _check_length(f"{what} {name[:40]!r}...", name)
+
+
+def check_queue_name(name: str) -> str:
+    """A queue's name, if it can be one.
+
+    Raises:
+        TopologyError: it is longer than the protocol allows.
+    """
+    _check_length(f"the queue name {name!r}, made of a topic and more,", name)
+    return name
 
 
 def check_routing_key(key: str) -> None:

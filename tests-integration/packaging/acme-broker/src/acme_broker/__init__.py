@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import insort
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -29,8 +29,10 @@ _positions = count(1)
 class AcmeProducer(Producer):
     """Puts a message into the queue of every group."""
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
         """See `Producer.send`."""
+        if delay is not None:
+            raise ConfigurationError("Acme's broker keeps no message back: send without a delay")
         for message in messages:
             for (_, topic), queue in _queues.items():
                 if topic == message.topic:
@@ -48,6 +50,11 @@ class AcmeLease(Lease):
         self.paused = False
         self._queue = queue
         self._window = window
+
+    @property
+    def waiting(self) -> int:
+        """How many are still to be handed out."""
+        return len(self._queue)
 
     def take(self) -> list[Delivery]:
         """What there is and the window has room for."""
@@ -99,6 +106,15 @@ class AcmeConsumer(Consumer):
 
     async def flush(self) -> None:
         """See `Consumer.flush`: a settlement is made at once."""
+
+    @property
+    def leases(self) -> Collection[Lease]:
+        """See `Consumer.leases`."""
+        return [lease for lease in self._leases if not lease.ended]
+
+    async def lag(self) -> Mapping[str, int]:
+        """See `Consumer.lag`."""
+        return {lease.stream: lease.waiting for lease in self._leases if not lease.ended}
 
     def pause(self, lease: Lease) -> None:
         """See `Consumer.pause`."""

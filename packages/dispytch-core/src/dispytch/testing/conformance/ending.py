@@ -1,0 +1,93 @@
+"""The promise of a clean end."""
+
+import asyncio
+
+from dispytch import Event
+from dispytch.testing.conformance.events import Counted, Ledger, assert_handled, counted
+from dispytch.testing.conformance.events import assert_in_order as assert_order
+from dispytch.testing.conformance.process import serving
+from dispytch.testing.conformance.setting import Setting, needs, noting
+from dispytch.transport import Backend
+
+
+class CleanEnd(Setting):
+    """Intake stops, handlers finish within the deadline, what is done is settled."""
+
+    async def test_stopping_in_mid_flow_repeats_nothing(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """`EventListener.stop`, three times over, under a backlog: zero duplicates."""
+        ledger, events = Ledger(), counted(topic, keys=20, each=30)
+        await self.prepare(backend, group, topic)
+        await self.emit(backend, events)
+        for count in (100, 250, 400):
+            listener = self.service(backend, group, topic, noting(ledger, 0.003))
+            async with listener:
+                await self.handled(ledger, count)
+                await asyncio.gather(*(listener.stop() for _ in range(5)))
+                assert ledger.running == 0
+        async with self.service(backend, group, topic, noting(ledger)):
+            await self.handled(ledger, len(events))
+            await asyncio.sleep(self.quiet)
+        ledger.assert_handled(events)
+        ledger.assert_in_order()
+
+    async def test_the_deadline_holds(self, backend: Backend, topic: str, group: str) -> None:
+        """What has not finished by then is cut off, and comes again; what has does not."""
+        ledger, again, events = Ledger(), Ledger(), counted(topic, keys=10, each=3)
+
+        async def uneven(event: Event[Counted]) -> None:
+            with ledger.run(event):
+                await asyncio.sleep(600 if event.body.key == "key-0" else 0)
+
+        now = asyncio.get_running_loop().time
+        async with self.service(backend, group, topic, uneven, drain_timeout=0.3) as listener:
+            await self.emit(backend, events)
+            await self.handled(ledger, 27)
+            await self.until(lambda: ledger.running == 1, "the handler that stands still")
+            began = now()
+            await listener.stop()
+            ended = now() - began
+        assert 0.3 <= ended < 0.3 + self.patience, f"it took {ended:.1f} s to stop"
+        async with self.service(backend, group, topic, noting(again)):
+            await self.handled(again, 3)
+            await asyncio.sleep(self.quiet)
+        assert again.handled == [("key-0", 0), ("key-0", 1), ("key-0", 2)]
+
+    async def test_services_that_end_at_once(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """Three of one group are stopped together, in mid-flow: zero duplicates."""
+        ledger, events = Ledger(), counted(topic, keys=30, each=20)
+        three = [self.service(backend, group, topic, noting(ledger, 0.003)) for _ in range(3)]
+        await self.prepare(backend, group, topic)
+        await asyncio.gather(*(one.__aenter__() for one in three))
+        await self.emit(backend, events)
+        await self.handled(ledger, 100)
+        await asyncio.gather(*(one.__aexit__(None, None, None) for one in three))
+        assert ledger.running == 0
+        async with self.service(backend, group, topic, noting(ledger)):
+            await self.handled(ledger, len(events))
+            await asyncio.sleep(self.quiet)
+        ledger.assert_handled(events)
+
+    async def test_sigterm_repeats_nothing(
+        self, backend: Backend, url: str, topic: str, group: str
+    ) -> None:
+        """SIGTERM in mid-flow, to a process with slow handlers: exit status 0, zero duplicates."""
+        needs(backend.features.durable, "the broker ends with the process")
+        events = counted(topic, keys=20, each=20)
+        await self.prepare(backend, group, topic)
+        await self.emit(backend, events)
+        async with serving(url, topic, group, pause=0.1, window=self.window) as first:
+            await self.until(lambda: len(first.handled) >= 40, "40 events")
+            assert await first.terminate() == 0
+        assert first.began == [*dict.fromkeys(first.began)]
+        assert set(first.began) == set(first.handled), "a handler was cut off"
+        async with serving(url, topic, group) as second:
+            rest = len(events) - len(first.handled)
+            await self.until(lambda: len(second.handled) >= rest, "the rest")
+            await asyncio.sleep(self.quiet)
+            assert await second.terminate() == 0
+        assert_handled([*first.handled, *second.handled], events)
+        assert_order([*first.began, *second.began])

@@ -1,0 +1,80 @@
+"""A service in a process of its own, which a test may kill."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+_MODULE: Final = "dispytch.testing.conformance.service"
+
+
+class ServiceProcess:
+    """The service of `dispytch.testing.conformance.service`, and what it has said so far.
+
+    began, handled: key and number of the events whose handlers began and ended.
+    attempts: key, number and attempt of those that began.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.began: list[tuple[str, int]] = []
+        self.handled: list[tuple[str, int]] = []
+        self.attempts: list[tuple[str, int, int]] = []
+        self._process = process
+        self._hearing = asyncio.create_task(self._hear())
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, by itself or not."""
+        return self._process.returncode is not None
+
+    async def kill(self) -> None:
+        """SIGKILL: no goodbye, no flush."""
+        await self._end(signal.SIGKILL)
+
+    async def terminate(self) -> int:
+        """SIGTERM: it drains; returns its exit status."""
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, sign: signal.Signals) -> int:
+        if not self.ended:
+            self._process.send_signal(sign)
+        status = await self._process.wait()
+        await self._hearing
+        return status
+
+    async def _hear(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            words = line.decode().split()
+            if len(words) != 4 or not line.endswith(b"\n"):
+                continue
+            what, key, number, attempt = words
+            if what == "handled":
+                self.handled.append((key, int(number)))
+            else:
+                self.began.append((key, int(number)))
+                self.attempts.append((key, int(number), int(attempt)))
+
+
+@asynccontextmanager
+async def serving(
+    url: str, topic: str, group: str, **options: float
+) -> AsyncGenerator[ServiceProcess, None]:
+    """A service in a process of its own; what still runs at the end is killed.
+
+    ``options`` are those of the service: ``pause``, ``concurrency``, ``window``, ``drain``,
+    ``failures``, ``delay``.
+    """
+    told = [f"--{name}={value}" for name, value in options.items()]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", _MODULE, url, f"--topic={topic}", f"--group={group}", *told,
+        stdout=PIPE,
+    )  # fmt: skip
+    service = ServiceProcess(process)
+    try:
+        yield service
+    finally:
+        await service.kill()

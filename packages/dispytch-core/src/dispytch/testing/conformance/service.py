@@ -1,0 +1,66 @@
+"""A small service, to be killed by the tests: ``python -m dispytch.testing.conformance.service``.
+
+It handles the kit's events and writes a line about each: ``began`` or ``handled``, the key, the
+number, the attempt. SIGTERM ends it as it ends every service.
+"""
+
+import argparse
+import asyncio
+import logging
+
+from dispytch import Event, EventListener, HandlerGroup, RetryPolicy
+from dispytch.testing.conformance.events import EVENT_TYPE, Counted
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Handle events until a signal comes."""
+    handlers = HandlerGroup(default_topic=options.topic, default_event=EVENT_TYPE)
+
+    @handlers.handler()
+    async def handle(event: Event[Counted]) -> None:
+        _say("began", event)
+        if event.attempt <= options.failures:
+            raise RuntimeError(f"attempt {event.attempt} fails, as it was told to")
+        await asyncio.sleep(options.pause)
+        _say("handled", event)
+
+    listener = EventListener(
+        options.url,
+        group=options.group,
+        concurrency=options.concurrency,
+        max_in_flight=options.window,
+        drain_timeout=options.drain,
+        retry=RetryPolicy(
+            attempts=options.failures + 1,
+            delay=options.delay,
+            factor=1,
+            jitter=False,
+            delayed=True,
+        ),
+    )
+    listener.add_handler_group(handlers)
+    await listener.listen()
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What it may be told; times are in seconds."""
+    parser = argparse.ArgumentParser(description="A service that handles the kit's events.")
+    parser.add_argument("url")
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--group", required=True)
+    parser.add_argument("--pause", type=float, default=0.0, help="how long a handler takes")
+    parser.add_argument("--concurrency", type=int, default=10)
+    parser.add_argument("--window", type=int, default=50, help="how many may be in flight")
+    parser.add_argument("--drain", type=float, default=30.0, help="the drain timeout")
+    parser.add_argument("--failures", type=int, default=0, help="attempts that fail")
+    parser.add_argument("--delay", type=float, default=1.0, help="between attempts")
+    return parser
+
+
+def _say(what: str, event: Event[Counted]) -> None:
+    print(what, event.body.key, event.body.number, event.attempt, flush=True)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.ERROR)
+    asyncio.run(serve(arguments().parse_args()))

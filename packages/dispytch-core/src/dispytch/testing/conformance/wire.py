@@ -1,0 +1,122 @@
+"""The promise of an open wire."""
+
+import json
+
+from dispytch import Event, HandlerGroup
+from dispytch.messages import Message
+from dispytch.testing.conformance.events import EVENT_TYPE, Ledger, counted
+from dispytch.testing.conformance.setting import Setting, noting
+from dispytch.transport import Backend
+
+_JSON = ("content-type", b"application/json")
+
+
+class OpenWire(Setting):
+    """Events travel as CloudEvents, so that other languages and tools read and write them."""
+
+    async def test_what_is_emitted_is_a_cloud_event(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """Binary mode: the attributes in the headers, the body alone as value."""
+        prefix = backend.features.attribute_prefixes[0]
+        (event,) = counted(topic, keys=1, each=1)
+        async with self.reading(backend, group, topic) as reader:
+            await self.emit(backend, [event])
+            await self.received(reader, 1)
+        (delivery,) = reader.deliveries
+        headers = dict(delivery.headers)
+        assert json.loads(delivery.value) == event.model_dump()
+        assert delivery.key == b"key-0"
+        assert headers["content-type"] == b"application/json"
+        assert headers[f"{prefix}specversion"] == b"1.0"
+        assert headers[f"{prefix}type"] == EVENT_TYPE.encode()
+        assert headers[f"{prefix}source"]
+        assert headers[f"{prefix}id"]
+        assert headers[f"{prefix}time"]
+
+    async def test_cloud_events_of_others_are_read(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """With each of the prefixes that the protocol has, and in structured mode."""
+        ledger = Ledger()
+        prefixes = backend.features.attribute_prefixes
+        events = counted(topic, keys=len(prefixes) + 1, each=1)
+        structured = {
+            "specversion": "1.0",
+            "id": "structured",
+            "source": "/somewhere/else",
+            "type": EVENT_TYPE,
+            "data": events[-1].model_dump(),
+        }
+        messages = [
+            Message(topic, event.model_dump_json().encode(), event.key.encode(), _binary(prefix))
+            for prefix, event in zip(prefixes, events, strict=False)
+        ]
+        messages.append(
+            Message(
+                topic,
+                json.dumps(structured).encode(),
+                events[-1].key.encode(),
+                (("content-type", b"application/cloudevents+json"),),
+            )
+        )
+        async with self.service(backend, group, topic, noting(ledger)):
+            await self.send(backend, messages)
+            await self.handled(ledger, len(events))
+        ledger.assert_handled(events)
+
+    async def test_plain_json_is_read(self, backend: Backend, topic: str, group: str) -> None:
+        """No envelope at all: a handler of every type gets it."""
+        ledger, events = Ledger(), counted(topic, keys=3, each=3)
+        plain = HandlerGroup(default_topic=topic)
+        plain.handler()(noting(ledger))
+        async with self.service(backend, group, topic, plain):
+            await self.send(
+                backend,
+                [
+                    Message(topic, event.model_dump_json().encode(), event.key.encode(), (_JSON,))
+                    for event in events
+                ],
+            )
+            await self.handled(ledger, len(events))
+        ledger.assert_handled(events)
+        ledger.assert_in_order()
+
+    async def test_a_handler_gets_what_was_sent(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """Unicode in key and headers, raw bytes in a header, 900 kB in the body."""
+        seen: list[Event[str]] = []
+        text, key = "\u4e16\u754c" * 150_000, "schl\u00fcssel"
+        headers = (
+            *_binary(backend.features.attribute_prefixes[0]),
+            ("x-text", "gr\u00fc\u00dfe \U0001f30d".encode()),
+            ("x-binary", bytes(range(256))),
+        )
+
+        async def handle(event: Event[str]) -> None:
+            seen.append(event)
+
+        taking = HandlerGroup(default_topic=topic, default_event=EVENT_TYPE)
+        taking.handler()(handle)
+        value = json.dumps(text, ensure_ascii=False).encode()
+        async with self.service(backend, group, topic, taking):
+            await self.send(backend, [Message(topic, value, key.encode(), headers)])
+            await self.until(lambda: len(seen) == 1, "the event")
+        (event,) = seen
+        assert len(value) > 900_000
+        assert event.body == text
+        assert (event.key, event.topic, event.type, event.attempt) == (key, topic, EVENT_TYPE, 1)
+        assert (event.id, event.source) == ("binary", "/somewhere")
+        assert event.headers["x-text"] == "gr\u00fc\u00dfe \U0001f30d"
+        assert dict(event.delivery.headers)["x-binary"] == bytes(range(256))
+
+
+def _binary(prefix: str) -> tuple[tuple[str, bytes], ...]:
+    attributes = {
+        "specversion": b"1.0",
+        "id": b"binary",
+        "source": b"/somewhere",
+        "type": EVENT_TYPE.encode(),
+    }
+    return (_JSON, *((prefix + name, value) for name, value in attributes.items()))

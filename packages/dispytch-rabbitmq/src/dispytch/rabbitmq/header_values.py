@@ -1,0 +1,50 @@
+"""The values of AMQP headers, which have types, as the bytes that dispytch has, and back."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+
+def text_or_bytes(value: bytes) -> str | bytearray:
+    """A string where the bytes are UTF-8, else a byte array."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return bytearray(value)
+
+
+def raws(value: Any) -> list[bytes]:
+    """The bytes of each element of an array; of any other value, its own."""
+    if isinstance(value, list):
+        return [raw(element) for element in value]  # pyright: ignore[reportUnknownVariableType]
+    return [raw(value)]
+
+
+def raw(value: Any) -> bytes:
+    """The text that a person would write for a value; bytes as they are."""
+    match value:
+        case str():
+            return value.encode()
+        case bytes() | bytearray():
+            return bytes(value)
+        case None:
+            return b""
+        case datetime():
+            return b"%d" % milliseconds(value)
+        case _:
+            return json.dumps(value, default=_for_json).encode()
+
+
+def _for_json(value: Any) -> Any:
+    match value:
+        case bytes() | bytearray():
+            return value.decode("utf-8", "replace")
+        case datetime():
+            return milliseconds(value)
+        case _:
+            return str(value)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since the epoch."""
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,89 @@
+"""What a message that is sent on keeps of the delivery it repeats: pure.
+
+Value, key and headers are in the message, the headers as bytes. AMQP knows more: properties, and
+the types of header values. They are kept wherever the message still says the same.
+"""
+
+import re
+from typing import Any, Final
+
+from dispytch.rabbitmq.driver import Properties
+from dispytch.rabbitmq.header_values import raws
+
+_KEPT: Final = ("content_encoding", "correlation_id", "reply_to", "message_id", "app_id")
+_READ_AS_HEADERS: Final = {"type": "type", "message-id": "message_id"}
+"""The headers under which properties are read where a message has no such header."""
+
+_DEATHS: Final = "x-death"
+_OUR_DELAY_QUEUE: Final = re.compile(r"\.#\.delay\.\d+:")
+
+
+def kept_strings(first: Properties, user: str | None) -> dict[str, str]:
+    """The short strings among the properties of a delivery that are sent on by a user.
+
+    Not the content type, which is a header of the message.
+    """
+    given = {name: getattr(first, name, None) for name in _KEPT}
+    given["type"] = first.message_type
+    given["user_id"] = first.user_id if first.user_id == user else None
+    return {name: text for name, text in given.items() if text is not None}
+
+
+def stands_in(kept: dict[str, str], first: Properties, header: tuple[str, bytes]) -> bool:
+    """Whether a header was not one at the broker, but stands for a property that is kept.
+
+    A property whose header has been changed is kept no longer; the header is.
+    """
+    name, value = header
+    own = _READ_AS_HEADERS.get(name)
+    if own is None or own not in kept or name in (first.headers or {}):
+        return False
+    if kept[own].encode() == value:
+        return True
+    del kept[own]
+    return False
+
+
+def with_types(written: dict[str, Any], native: dict[str, Any]) -> dict[str, Any]:
+    """Headers with their first types, where they say what they said; empty arrays are kept too."""
+    headers = {
+        name: native[name] if name in native and raws(native[name]) == raws(value) else value
+        for name, value in written.items()
+    }
+    return headers | {name: value for name, value in native.items() if value == []}
+
+
+def without_delays(given: Properties) -> Properties:
+    """The properties, without what the broker has added to a message that was kept back."""
+    headers: dict[str, Any] = given.headers or {}
+    told = headers.get(_DEATHS)
+    if not isinstance(told, list):
+        return given
+    deaths: list[Any] = [death for death in told if not _is_ours(death)]  # pyright: ignore[reportUnknownVariableType]
+    if len(deaths) < len(told):  # pyright: ignore[reportUnknownArgumentType]
+        given.headers = _with_deaths(headers, deaths)
+    return given
+
+
+def _with_deaths(headers: dict[str, Any], deaths: list[Any]) -> dict[str, Any]:
+    names = ("x-first-death-queue", "x-last-death-queue")
+    dropped = [
+        name.removesuffix("queue")
+        for name in names
+        if not deaths or _OUR_DELAY_QUEUE.search(str(headers.get(name, "")))
+    ]
+    kept = {
+        name: value
+        for name, value in headers.items()
+        if not name.startswith(tuple(dropped)) and name != _DEATHS
+    }
+    return kept | {_DEATHS: deaths} if deaths else kept
+
+
+def _is_ours(death: Any) -> bool:
+    # As no topic has the word, no other queue's name looks like this.
+    match death:
+        case {"queue": str(queue)}:
+            return bool(_OUR_DELAY_QUEUE.search(queue))
+        case _:
+            return False

@@ -1,0 +1,123 @@
+"""A service with one handler, as a process of its own: ``python -m faults.service SETTINGS``.
+
+The settings are a JSON object with the fields of `ServiceSettings`.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from faults.journal import Journal
+from faults.step import Step
+
+from dispytch import Event, EventListener, HandlerGroup, Health, RetryPolicy
+
+HEALTH_EVERY = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """What a service is told.
+
+    journal, health: the files to write to; an existing health file says that it runs.
+    shortest, longest: seconds that a handler takes; which it is follows from the event.
+    """
+
+    url: str
+    topic: str
+    group: str
+    journal: str
+    health: str
+    shortest: float = 0.02
+    longest: float = 0.02
+    concurrency: int = 64
+    max_in_flight: int = 256
+    drain_timeout: float = 10.0
+    stuck_after: float = 300.0
+    attempts: int = 1
+    heals: bool = False
+    """Whether the handler does its work on events that fail or stand still elsewhere."""
+
+
+class AlwaysFails(Exception):
+    """What the handler raises when it is told to."""
+
+
+class Steps:
+    """The handler."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._journal = Journal(Path(settings.journal))
+
+    async def handle(self, event: Event[Step]) -> None:
+        """Note the beginning, take some time, note the end."""
+        step = event.body
+        place = (step.key, step.number, event.stream, event.position)
+        self._journal.note("begun", *place)
+        try:
+            await self._work(step)
+        except BaseException:
+            self._journal.note("cut", *place)
+            raise
+        self._journal.note("done", *place)
+
+    async def _work(self, step: Step) -> None:
+        settings = self._settings
+        if step.conduct == "fails" and not settings.heals:
+            raise AlwaysFails(f"{step.key} {step.number}")
+        if step.conduct == "stuck" and not settings.heals:
+            await asyncio.Event().wait()
+        share = (step.number * 7 % 10) / 9
+        await asyncio.sleep(settings.shortest + share * (settings.longest - settings.shortest))
+
+
+async def serve(settings: ServiceSettings) -> None:
+    """Listen until SIGTERM."""
+    group, steps = HandlerGroup(), Steps(settings)
+
+    @group.handler(topic=settings.topic, event="step")
+    async def handle(event: Event[Step]) -> None:
+        await steps.handle(event)
+
+    listener = EventListener(
+        settings.url,
+        group=settings.group,
+        concurrency=settings.concurrency,
+        max_in_flight=settings.max_in_flight,
+        drain_timeout=settings.drain_timeout,
+        stuck_after=settings.stuck_after,
+        retry=RetryPolicy(attempts=settings.attempts, delay=0.1, factor=1.0),
+    )
+    listener.add_handler_group(group)
+    reporting = asyncio.create_task(_report(listener.health, Path(settings.health)))
+    try:
+        await listener.listen()
+    finally:
+        reporting.cancel()
+
+
+async def _report(ask: Callable[[], Awaitable[Health]], path: Path) -> None:
+    joined = False
+    while True:
+        health = await ask()
+        if joined := joined or health.healthy:
+            _write(path, asdict(health) | {"healthy": health.healthy})
+        await asyncio.sleep(HEALTH_EVERY)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(content, default=str))
+    os.replace(new, path)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    asyncio.run(serve(ServiceSettings(**json.loads(sys.argv[1]))))
