@@ -44,6 +44,10 @@ def test_options_follow_the_question_mark() -> None:
     [
         ("http://h", "scheme 'http'"),
         ("amqp://h:99999", "port"),
+        ("amqp://guest:1234/x@h", "percent-encoded"),
+        ("amqp://guest:1234#x@h", "percent-encoded"),
+        ("amqp://h1,h2", "one host"),
+        ("amqp://h?connect_timeout=inf", "connect_timeout: .*finite"),
         ("amqp://me:pa/ss@h", "percent-encoded"),
         ("amqp://h/a/b", "%2F"),
         ("amqp://h?colour=red", "no option colour; the options are .*queue_type"),

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from dispytch.messages import Lease, Message
 from dispytch.rabbitmq import RabbitMQEventConfig
 from dispytch.rabbitmq.driver import Properties
-from dispytch.rabbitmq.messages import RabbitMQDelivery, delivery, properties
+from dispytch.rabbitmq.messages import KEY_HEADERS, RabbitMQDelivery, delivery, properties
 from dispytch.rabbitmq.topology import KEY_HEADER
 
-names = st.text(max_size=20).filter(lambda name: name not in ("content-type", KEY_HEADER))
+names = st.text(max_size=20).filter(lambda name: name not in ("content-type", *KEY_HEADERS))
 
 
 def over_the_wire(sent: Properties) -> Properties:

@@ -73,7 +73,9 @@ class MemoryConfig(BaseModel):
 
 
 def _wrong(url: str, reason: str) -> ConfigurationError:
+    # It may have been meant for another backend, with a password.
+    shown = "this" if "@" in url else repr(url)
     return ConfigurationError(
-        f"{url!r} is no URL of the memory backend: {reason}; "
+        f"{shown} is no URL of the memory backend: {reason}; "
         "it is written memory://name?partitions=4&retention=100000"
     )

@@ -23,7 +23,7 @@ TLS_SCHEMES = ("amqps", "rabbitmqs")
 
 PARTITIONS_MAX = 1000
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _checked_exchange(name: Any) -> Any:
@@ -168,11 +168,9 @@ def configure_from_url(url: str) -> RabbitMQConfig:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        # The reason would show what stands where the port should be: perhaps half a password.
-        raise ConfigurationError(
-            "RabbitMQ URL: host or port cannot be read; the port is a number up to 65535, and "
-            "special characters in user and password are percent-encoded"
-        ) from None
+        raise _unreadable() from None
+    if parts.fragment or "@" in parts.path + parts.query or "," in (parts.hostname or ""):
+        raise _unreadable()
     if parts.scheme not in PLAIN_SCHEMES + TLS_SCHEMES:
         schemes = ", ".join(PLAIN_SCHEMES + TLS_SCHEMES)
         raise ConfigurationError(f"RabbitMQ URL: scheme {parts.scheme!r} is none of {schemes}")
@@ -192,9 +190,17 @@ def configure_from_url(url: str) -> RabbitMQConfig:
 def _vhost(path: str) -> str:
     if "/" in path[1:]:
         raise ConfigurationError(
-            f"RabbitMQ URL: path {path!r} is no virtual host; write a '/' in its name as %2F"
+            "RabbitMQ URL: the path is no virtual host; write a '/' in its name as %2F"
         )
     return unquote(path[1:])
+
+
+def _unreadable() -> ConfigurationError:
+    # What could not be read is not shown: it may be half a password.
+    return ConfigurationError(
+        "RabbitMQ URL: host or port cannot be read; there is one host, the port is a number up to "
+        "65535, and '/', '?', '#' and '@' in user, password and virtual host are percent-encoded"
+    )
 
 
 def _with_query(options: dict[str, Any], query: str) -> dict[str, Any]:
