@@ -20,6 +20,12 @@ SHELL = ("sh", "bash", "shell", "console")
 EXTRAS = tomllib.loads((ROOT / "packages/dispytch-core/pyproject.toml").read_text())["project"][
     "optional-dependencies"
 ]
+TESTS = (
+    "",
+    "tests-integration",
+    "packages/dispytch-core/src/dispytch/testing",
+    "packages/dispytch-core",
+)
 SCRIPTS: dict[str, Any] = tomllib.loads((ROOT / "hatch.toml").read_text())["envs"]["default"][
     "scripts"
 ]
@@ -58,6 +64,17 @@ def test_what_is_installed_exists(page: Page) -> None:
     for name, extras in re.findall(r"(dispytch-[a-z]+)(?:\[([a-z,]+)\])?", commands):
         assert name in packages
         assert set(filter(None, extras.split(","))) <= (EXTRAS.keys() if "core" in name else set())
+
+
+@every_page
+def test_tests_that_are_named_exist(page: Page) -> None:
+    named = re.findall(r"`([\w/-]+\.py)::(test_\w+)`", "\n".join(page.prose()))
+    assert [f"{path}::{name}" for path, name in named if not has_test(path, name)] == []
+
+
+def has_test(path: str, name: str) -> bool:
+    files = (ROOT / folder / path for folder in TESTS)
+    return any(f"def {name}(" in file.read_text() for file in files if file.exists())
 
 
 def leads_somewhere(page: Page, link: str) -> bool:

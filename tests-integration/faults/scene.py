@@ -57,12 +57,14 @@ class Scene:
         health = self._folder / f"service-{len(self.services)}.health"
         service = ServiceProcess(
             ServiceSettings(
-                url=self.url,
-                topic=self.topic,
-                group=self.group,
-                journal=str(self._journal.path),
-                health=str(health),
-                **settings,
+                **{
+                    "url": self.url,
+                    "topic": self.topic,
+                    "group": self.group,
+                    "journal": str(self._journal.path),
+                    "health": str(health),
+                    **settings,
+                }
             )
         )
         self.services.append(service)

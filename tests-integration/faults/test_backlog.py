@@ -16,6 +16,7 @@ from faults.step import rounds
 KEYS = 1_000
 WINDOW = 1_024
 CONCURRENCY = 64
+HANDLER = 0.05
 WARM_UP = 4.0
 SECONDS = 10.0
 FLAT_MB = 12.0
@@ -23,7 +24,7 @@ FLAT_MB = 12.0
 
 def backlog(scene: Scene) -> int:
     """How deep it is."""
-    return int(os.environ.get("FAULT_BACKLOG", "60000" if scene.is_kafka else "20000"))
+    return int(os.environ.get("FAULT_BACKLOG", "60000" if scene.is_kafka else "30000"))
 
 
 @pytest.mark.timeout(600)
@@ -34,7 +35,7 @@ async def test_memory_is_flat_before_a_deep_backlog(
     await (await scene.started()).stopped()
     await scene.emit_all_at_once(rounds(scene.topic, events=depth, keys=KEYS, padding="x" * 300))
     service = await scene.started(
-        shortest=0.02, longest=0.02, concurrency=CONCURRENCY, max_in_flight=WINDOW
+        shortest=HANDLER, longest=HANDLER, concurrency=CONCURRENCY, max_in_flight=WINDOW
     )
     await asyncio.sleep(WARM_UP)
     samples: list[float] = []

@@ -18,11 +18,12 @@ EVENTS, KEYS = 5_000, 200
 SICK = 10
 """Keys that always fail; each has as many events as the others."""
 LETTERS = EVENTS // KEYS * SICK
+WINDOW = 512
 SETTINGS = {
     "shortest": 0.02,
     "longest": 0.02,
     "concurrency": 32,
-    "max_in_flight": 512,
+    "max_in_flight": WINDOW,
 }
 
 Change = Callable[[], Awaitable[None]]
@@ -49,7 +50,9 @@ async def test_nothing_is_lost_while_dead_letters_are_refused(
 
     # Whatever a killed process had settled wrongly would be gone for good.
     service.kill()
-    service = await scene.started(**SETTINGS)
+    # It must not make a missing queue again by itself.
+    never = scene.url + ("&" if "?" in scene.url else "?") + "declare=never"
+    service = await scene.started(**SETTINGS, url=never)
     await until(lambda: not service.health.healthy, "health turns red again", within=20)
     await accept()
     good = EVENTS - LETTERS
@@ -60,7 +63,8 @@ async def test_nothing_is_lost_while_dead_letters_are_refused(
     by_key = {key: [one.number for one in letters if one.key == key] for key in sick}
     ledger = scene.ledger(dead=by_key)
     print(f"{handled_before} of {good} handled meanwhile, {ledger.duplicates} duplicates")
-    bound = scene.repeats(window=512, rate=32 / 0.02)
+    # On Kafka a partition is committed up to its oldest unsettled event and no further.
+    bound = handled_before if scene.is_kafka else scene.repeats(window=WINDOW, rate=0)
     assert_kept(ledger, duplicates=bound)
     assert len(letters) == LETTERS
     assert all(numbers == sorted(numbers) for numbers in by_key.values())

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from brokers.local_rabbitmq import LocalRabbitMQ
-from rabbitmq.setting import Setting, setting, take, until, values
+from rabbitmq.setting import Setting, setting, take, take_all, until, values
 
 from dispytch.exceptions import TopologyError
 from dispytch.messages import Delivery, Lease, Message
@@ -257,6 +257,5 @@ async def test_a_member_may_join_while_the_broker_takes_no_messages(
         await producer.send(keyed(at, 2))
         with node.memory_alarm():
             second = await at.consumer()
-            got = await take(first, 80)
-        await until(lambda: [len(first.leases), len(second.leases)] == [2, 2])
-        assert len(got) == 80
+            got = await asyncio.gather(take_all(first, 2.0), take_all(second, 2.0))
+        assert sorted(values(got[0] + got[1])) == sorted([0, 1] * len(KEYS))

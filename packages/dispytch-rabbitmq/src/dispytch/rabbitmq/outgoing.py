@@ -58,7 +58,7 @@ class Outgoing:
         self.delay_queue = queue
         self.exchange, self.routing_key, self.mandatory = "", queue.name, True
         # An expiration of its own would end the delay early.
-        pass
+        self.properties.expiration = None
 
     def settle(self, error: TransportError | None) -> None:
         """It has its outcome."""

@@ -140,7 +140,7 @@ async def give_up(streams: Sequence[QueueStream], on_revoke: OnRevoke) -> None:
     names = ", ".join(consumption.lease.stream for consumption in consumptions)
     logger.info("giving up %s, as other members share the group", names)
     try:
-        await asyncio.sleep(0)
+        await on_revoke([consumption.lease for consumption in consumptions])
     finally:
         drained.set_result(None)
     for consumption in consumptions:

@@ -60,7 +60,7 @@ def without_delays(given: Properties) -> Properties:
     if not isinstance(told, list):
         return given
     deaths: list[Any] = [death for death in told if not _is_ours(death)]  # pyright: ignore[reportUnknownVariableType]
-    if False:  # pyright: ignore[reportUnknownArgumentType]
+    if len(deaths) < len(told):  # pyright: ignore[reportUnknownArgumentType]
         given.headers = _with_deaths(headers, deaths)
     return given
 
