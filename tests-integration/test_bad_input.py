@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from dispytch import Dependency, Event, EventBase, EventEmitter, EventListener, HandlerGroup
 from dispytch.backends import backend_from
+from dispytch.dead_letters import FailurePolicy
 from dispytch.exceptions import (
     BodyInvalid,
     BrokerUnreachable,
@@ -28,7 +29,6 @@ from dispytch.exceptions import (
     MessageTooLarge,
     TopologyError,
 )
-from dispytch.failure import FailurePolicy
 from dispytch.messages import Message
 
 

@@ -13,6 +13,7 @@ class TestKafka(Conformance):
     """The whole kit."""
 
     quiet = 1.0
+    position_per_stream = True
 
     @pytest.fixture
     def url(self, kafka: Broker) -> str:

@@ -398,3 +398,39 @@ async def test_it_stops_at_once_while_it_is_open_and_leaves_the_rest_to_the_brok
         async with listening(shop, url, pause=3600, retry=OFTEN):
             await until(lambda: len(shop.handled) == 50)
     assert sorted(shop.handled) == list(range(50))
+
+
+async def test_another_member_takes_over_what_has_not_started_while_it_is_open() -> None:
+    broken, sound, url = Shop(), Shop(down=False), f"memory://{uuid4().hex}"
+    async with (
+        EventEmitter(url) as emitter,
+        listening(broken, url, pause=3600, retry=OFTEN) as listener,
+    ):
+        await emitter.emit_many([Ordered(number=number) for number in range(200)])
+        await until(lambda: not_healthy(listener))
+        async with listening(sound, url, pause=3600, retry=OFTEN):
+            await until(lambda: len(sound.handled) > 0)
+            await listener.stop()
+            await until(lambda: len(sound.handled) == 200)
+    assert sorted(sound.handled) == list(range(200))
+    assert broken.handled == []
+
+
+async def test_a_probe_that_says_nothing_makes_room_for_the_next() -> None:
+    url, outcomes = f"memory://{uuid4().hex}", [ValueError(), ValueError(), ValueError(), Skip()]
+    handled: list[int] = []
+    group = HandlerGroup(default_topic="orders")
+
+    @group.handler(retry=OFTEN)
+    async def handle(event: Event[Ordered]) -> None:
+        if outcomes:
+            raise outcomes.pop(0)
+        handled.append(event.body.number)
+
+    breaker = CircuitBreaker(failures=3, pause=0.01)
+    listener = EventListener(url, group="g", concurrency=1, circuit_breaker=breaker)
+    listener.add_handler_group(group)
+    async with EventEmitter(url) as emitter, listener:
+        await emitter.emit_many([Ordered(number=number) for number in range(20)])
+        await until(lambda: len(handled) == 19)
+        assert listener.outcomes.skipped == 1

@@ -67,3 +67,12 @@ def test_two_spellings_of_one_topic_are_refused() -> None:
 def test_topic_and_group_together_must_fit_into_a_queue_name() -> None:
     with pytest.raises(TopologyError, match="shorten"):
         group_queues(("a" * 200,), "b" * 60, "quorum", None)
+
+
+def test_exchanges_of_one_virtual_host_share_no_queue() -> None:
+    names = {
+        group_queues(("t",), group, "quorum", None, exchange=exchange)[0].name
+        for group, exchange in (("g", "dispytch"), ("g", "other"), ("g", "third"), ("h", "other"))
+    }
+    assert len(names) == 4
+    assert "t:g" in names

@@ -20,6 +20,7 @@ from dispytch.rabbitmq.topology import (
     QueueType,
     check_topics,
     other_queues,
+    owner,
     roster_name,
 )
 from dispytch.transport import (
@@ -166,7 +167,11 @@ class RabbitMQBackend(Backend):
         # They would stay bound, and fill, while nobody consumes them.
         if self.config.partitions is None or topology.group is None:
             return
-        names = other_queues(topology.topics, topology.group, self.config.partitions)
+        names = other_queues(
+            topology.topics,
+            owner(topology.group, self.config.exchange),
+            self.config.partitions,
+        )
         if left := sorted(await ready_messages(link, names)):
             raise TopologyError(
                 f"queue {', '.join(left)} at {self.config.address} is from when group "

@@ -15,7 +15,13 @@ from pydantic import (
 )
 
 from dispytch.exceptions import ConfigurationError, TopologyError
-from dispytch.rabbitmq.topology import GroupQueue, QueueType, check_name, group_queues
+from dispytch.rabbitmq.topology import (
+    DEFAULT_EXCHANGE,
+    GroupQueue,
+    QueueType,
+    check_name,
+    group_queues,
+)
 from dispytch.transport import Declare
 
 PLAIN_SCHEMES = ("amqp", "rabbitmq")
@@ -68,7 +74,7 @@ class RabbitMQConfig(BaseModel):
     certfile: str | None = None
     keyfile: str | None = None
     verify: bool = True
-    exchange: Annotated[str, BeforeValidator(_checked_exchange)] = "dispytch"
+    exchange: Annotated[str, BeforeValidator(_checked_exchange)] = DEFAULT_EXCHANGE
     queue_type: QueueType = "quorum"
     delivery_limit: Annotated[int, Field(ge=1)] | None = None
     partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)] | None = None
@@ -132,7 +138,14 @@ def queues_of(
     Raises:
         TopologyError: as `group_queues` says.
     """
-    return group_queues(topics, group, config.queue_type, config.delivery_limit, config.partitions)
+    return group_queues(
+        topics,
+        group,
+        config.queue_type,
+        config.delivery_limit,
+        config.partitions,
+        config.exchange,
+    )
 
 
 def configure(options: dict[str, Any]) -> RabbitMQConfig:

@@ -19,6 +19,7 @@ from dispytch.exceptions import TopologyError
 
 QueueType = Literal["quorum", "classic"]
 
+DEFAULT_EXCHANGE = "dispytch"
 SHORT_STRING_MAX = 255
 KEY_HEADER: Final = "cloudEvents_partitionkey"
 """The header in which a message's key is written, and which is hashed to a partition."""
@@ -60,8 +61,12 @@ def group_queues(
     queue_type: QueueType,
     delivery_limit: int | None,
     partitions: int | None = None,
+    exchange: str = DEFAULT_EXCHANGE,
 ) -> tuple[GroupQueue, ...]:
     """The queues of a group: one for each topic, or as many as there are partitions.
+
+    A virtual host may hold several exchanges: the queues of all but the default one are named
+    after theirs, too.
 
     Raises:
         TopologyError: the broker would refuse a name, or two topics are one to it.
@@ -69,6 +74,7 @@ def group_queues(
     check_topics(topics)
     check_name("group", group)
     arguments = queue_arguments(queue_type, delivery_limit)
+    group = owner(group, exchange)
     queues: list[GroupQueue] = []
     for topic in topics:
         key = routing_key(topic)
@@ -80,6 +86,11 @@ def group_queues(
             name = check_queue_name(partition_name(key, group, number))
             queues.append(GroupQueue(topic, name, key, arguments | SINGLE_ACTIVE, whole))
     return tuple(queues)
+
+
+def owner(group: str, exchange: str) -> str:
+    """A group as the names of its queues have it: no group and no exchange has a ``|``."""
+    return group if exchange == DEFAULT_EXCHANGE else f"{group}|{exchange}"
 
 
 def partition_name(key: str, group: str, number: int) -> str:

@@ -87,9 +87,10 @@ class DeadLettering(Setting):
             await self.until(lambda: tap.refused >= 1, "a refusal")
         again = Ledger()
         async with self.service(backend, group, topic, noting(again)):
-            await self.handled(again, 3)
+            await self.until(lambda: again.handled.count(("key-0", 2)) == 1, "the last of them")
             await asyncio.sleep(self.quiet)
-        assert again.handled == [("key-0", number) for number in range(3)]
+        assert [number for key, number in again.handled if key == "key-0"] == [0, 1, 2]
+        assert len(again.handled) <= 3 + self.behind_unsettled
         assert await DeadLetters(backend, topic=topic, group=group).read() == []
 
     async def test_a_replay_reaches_the_failed_handler_alone(

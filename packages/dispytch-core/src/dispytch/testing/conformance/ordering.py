@@ -66,14 +66,15 @@ class OrderPerKey(Setting):
                 if event.attempt == 1 and event.body.number % 4 == 0:
                     raise RuntimeError("not yet")
 
-        retry = RetryPolicy(attempts=5, delay=0.05)
+        options = {"retry": RetryPolicy(attempts=5, delay=0.05), "max_in_flight": self.window}
         await self.prepare(backend, group, topic)
         await self.emit(backend, events)
-        async with self.service(backend, group, topic, shaky, retry=retry):
+        async with self.service(backend, group, topic, shaky, **options):
             await self.handled(ledger, 50)
-        async with self.service(backend, group, topic, shaky, retry=retry):
+        async with self.service(backend, group, topic, shaky, **options):
             await self.handled(ledger, len(events))
-        ledger.assert_handled(events)
+            await asyncio.sleep(self.quiet)
+        ledger.assert_handled(events, duplicates=self.behind_unsettled)
         ledger.assert_in_order()
 
     async def test_no_key_is_with_two_members_at_once(
