@@ -174,6 +174,7 @@ async def test_health_says_how_it_is(shop: Shop) -> None:
     async with listener, EventEmitter(shop.url) as emitter:
         health = await listener.health()
         assert health.healthy
+        assert (health.connected, health.intake) == (True, True)
         assert "orders[0]" in health.streams
         await emitter.emit(Placed(number=1))
         await until(lambda: listener.outcomes.dead_lettered == 1)
@@ -183,7 +184,7 @@ async def test_health_says_how_it_is(shop: Shop) -> None:
         assert set(health.lag.values()) == {0}
 
 
-async def test_a_stuck_event_turns_health_red(shop: Shop) -> None:
+async def test_a_stuck_event_turns_health_red(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     group, go_on = HandlerGroup(default_topic="orders"), asyncio.Event()
 
     @group.handler()
@@ -200,6 +201,7 @@ async def test_a_stuck_event_turns_health_red(shop: Shop) -> None:
         assert "stuck_after=0.05" in health.problems[0]
         assert health.in_flight == 1
         assert health.oldest is not None
+        await until(lambda: "stuck_after" in caplog.text)
         go_on.set()
         await until(lambda: listener.outcomes.handled == 1)
         assert (await listener.health()).oldest is None

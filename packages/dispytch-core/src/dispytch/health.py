@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 class Health:
     """How a listener is, at one moment; `problems` has a sentence for all that is wrong.
 
+    connected: whether the broker answers. intake: whether events are taken in.
     streams: the partitions or queues that it holds. None is no problem by itself: others of the
         group may hold them all.
     lag: how many messages of each stream the broker still has to hand out.
@@ -17,6 +18,8 @@ class Health:
     """
 
     problems: tuple[str, ...] = ()
+    connected: bool = False
+    intake: bool = False
     streams: tuple[str, ...] = ()
     lag: Mapping[str, int] = field(default_factory=dict[str, int])
     in_flight: int = 0

@@ -25,6 +25,7 @@ PROVIDED: Final = (EventEmitter,)
 """The types that a parameter of a handler or a dependency may simply ask for."""
 
 _LAG_TIMEOUT: Final = 5.0
+_WATCH_AT_LEAST: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ class Service:
         self._engine: Engine | None = None
         self._consumer: Consumer | None = None
         self._partings: Partings | None = None
+        self._watching: asyncio.TimerHandle | None = None
 
     async def live(self, started: "asyncio.Future[None]") -> None:
         """Run; ``started`` is done once the group is joined.
@@ -88,6 +90,8 @@ class Service:
                 settings.backend.consumer(self._subscription(topics), engine.revoke)
             )
             logger.info("group %r listens to %s", settings.group, ", ".join(router.topics))
+            stack.callback(self._end_watch)
+            self._watch(engine)
             started.set_result(None)
             await engine.run(self._consumer)
 
@@ -110,32 +114,47 @@ class Service:
         engine, consumer, partings = self._engine, self._consumer, self._partings
         if engine is None or consumer is None or partings is None:
             return Health(problems=("the listener is still starting",))
-        problems: list[str] = []
         lag: dict[str, int] = {}
+        silence: str | None = None
         try:
             async with asyncio.timeout(_LAG_TIMEOUT):
                 lag.update(await consumer.lag())
         except (TransportError, TimeoutError) as error:
-            problems.append(f"the broker does not answer: {error or 'no answer in time'}")
-        if engine.stopping:
-            problems.append("the listener is stopping")
-        if engine.oldest is not None and engine.oldest > self._settings.stuck_after:
-            problems.append(
-                f"an event is unsettled for {engine.oldest:.0f} s, "
-                f"more than stuck_after={self._settings.stuck_after:g}"
-            )
-        if self._circuit is not None and self._circuit.problem is not None:
-            problems.append(self._circuit.problem)
-        if partings.trouble is not None:
-            problems.append(partings.trouble)
+            silence = f"the broker does not answer: {error or 'no answer in time'}"
+        problems = (
+            silence,
+            "the listener is stopping" if engine.stopping else None,
+            self._stuck(engine),
+            self._circuit.problem if self._circuit is not None else None,
+            partings.trouble,
+        )
         return Health(
-            problems=tuple(problems),
+            problems=tuple(problem for problem in problems if problem is not None),
+            connected=silence is None,
+            intake=not engine.stopping,
             streams=tuple(sorted(lease.stream for lease in consumer.leases)),
             lag=lag,
             in_flight=engine.in_flight,
             oldest=engine.oldest,
             last_error=self._aftermath.last_error,
         )
+
+    def _stuck(self, engine: Engine) -> str | None:
+        age, limit = engine.oldest, self._settings.stuck_after
+        if age is None or age <= limit:
+            return None
+        return f"an event is unsettled for {age:.0f} s, more than stuck_after={limit:g}"
+
+    def _watch(self, engine: Engine) -> None:
+        """Log what is stuck, now and every so often, until the service has ended."""
+        if (stuck := self._stuck(engine)) is not None:
+            logger.error("group %r: %s", self._settings.group, stuck)
+        wait = max(_WATCH_AT_LEAST, self._settings.stuck_after)
+        self._watching = asyncio.get_running_loop().call_later(wait, self._watch, engine)
+
+    def _end_watch(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
 
     def _router(self, producer: Producer, threads: ThreadPoolExecutor) -> Router:
         settings = self._settings
