@@ -430,6 +430,28 @@ async def test_a_cancellation_that_a_handler_swallows_harms_no_other_event(url: 
                 await asyncio.sleep(0.01)
 
 
+async def test_a_handler_is_taken_once_for_the_same_events(url: str) -> None:
+    group = HandlerGroup(default_topic="orders")
+    group.handler()(_no_topic)
+    with pytest.raises(InvalidHandler, match="_no_topic is registered twice"):
+        await listening(url, group, group).listen()
+
+
+async def test_handlers_of_one_name_are_told_apart(url: str, seen: Seen) -> None:
+    group = HandlerGroup(default_topic="orders")
+
+    def register(number: int) -> None:
+        @group.handler()
+        async def handle(event: Event[Order]) -> None:
+            seen.add(event.handler.rpartition(".")[2] + f" is {number}")
+
+    for number in range(3):
+        register(number)
+    async with listening(url, group):
+        await emit(url, Placed(number=1))
+        assert await seen.wait(3) == ["handle is 0", "handle#2 is 1", "handle#3 is 2"]
+
+
 async def test_entering_twice_is_refused(url: str) -> None:
     group = HandlerGroup(default_topic="orders")
     group.handler()(lambda: None)

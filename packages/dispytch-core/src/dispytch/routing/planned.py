@@ -1,5 +1,6 @@
 """Registrations, checked at start and then bound to what a running listener provides."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies import Plan, bind, compile_handler
+from dispytch.dependencies.callables import identity_of
 from dispytch.exceptions import InvalidHandler
 from dispytch.middleware import Middleware, wrap
 from dispytch.retry import RetryPolicy
@@ -32,6 +34,7 @@ class Defaults:
 class PlannedRoute:
     """A registration whose signature and dependencies are known to work."""
 
+    name: str
     registration: Registration
     topic: str
     plan: Plan
@@ -43,7 +46,7 @@ class PlannedRoute:
         """The route, with the values that its dependencies ask for by type, and its threads."""
         given = self.registration
         return Route(
-            name=given.name,
+            name=self.name,
             topic=self.topic,
             event=given.event,
             adapter=self.adapter,
@@ -60,23 +63,47 @@ def plan_routes(
 ) -> Sequence[PlannedRoute]:
     """Compile and check every handler.
 
+    Handlers of one name, as a factory makes them, are told apart by a number: the name is how a
+    dead letter finds its handler again.
+
     ``provided`` are the types that a parameter may simply ask for.
 
     Raises:
-        InvalidHandler: a handler without topic, or with a signature or body that cannot work.
+        InvalidHandler: a handler without topic, or with a signature or body that cannot work, or
+            one that is registered twice for the same events.
         DependencyError: a dependency that cannot be provided.
     """
-    return [_planned(one, provided) for one in registrations]
+    planned: list[PlannedRoute] = []
+    known: set[object] = set()
+    names: Counter[str] = Counter()
+    for registration in registrations:
+        _check_first(registration, known)
+        names[registration.name] += 1
+        number = names[registration.name]
+        name = registration.name if number == 1 else f"{registration.name}#{number}"
+        planned.append(_planned(name, registration, provided))
+    return planned
 
 
-def _planned(registration: Registration, provided: Collection[type]) -> PlannedRoute:
+def _check_first(registration: Registration, known: set[object]) -> None:
+    same = (identity_of(registration.handler), registration.topic, registration.event)
+    if same in known:
+        raise InvalidHandler(
+            f"handler {registration.name} is registered twice for type {registration.event!r} of "
+            f"topic {registration.topic!r}: it would run twice for every event"
+        )
+    known.add(same)
+
+
+def _planned(name: str, registration: Registration, provided: Collection[type]) -> PlannedRoute:
     if not registration.topic:
         raise InvalidHandler(
             f"handler {registration.name} has no topic; give it one, as in "
             "handler(topic='user_events'), or give its group a default_topic"
         )
     plan = compile_handler(registration.handler, provided=provided)
-    return PlannedRoute(registration, registration.topic, plan, _adapter(registration, plan.body))
+    adapter = _adapter(registration, plan.body)
+    return PlannedRoute(name, registration, registration.topic, plan, adapter)
 
 
 def _adapter(registration: Registration, body: Any) -> TypeAdapter[Any]:
