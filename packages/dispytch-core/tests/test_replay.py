@@ -51,6 +51,9 @@ class Shop:
             raise ValueError(f"no stock for {event.body.number}")
         self.shipped.append(event.body.number)
 
+    async def drop(self, event: Event[Order]) -> None:
+        raise ValueError
+
     async def count(self, event: Event[Order]) -> None:
         self.counted.append(event.body.number)
 
@@ -156,6 +159,35 @@ async def test_what_fails_again_is_a_dead_letter_again(shop: Shop) -> None:
     assert second.id != first.id
     assert (second.value, second.key, second.headers) == (first.value, first.key, first.headers)
     assert second.topic == "orders"
+
+
+async def test_a_replay_to_a_running_service_that_still_fails_comes_to_an_end(shop: Shop) -> None:
+    await shop.fail(20)
+    shop.broken = True
+    async with shop.listener() as listener:
+        assert await asyncio.wait_for(shop.letters.replay(), 10) == 20
+        await until(lambda: listener.outcomes.dead_lettered == 20)
+    assert numbers(await shop.letters.read()) == list(range(20))
+    shop.broken = False
+    assert await shop.letters.replay() == 20
+
+
+async def test_a_group_s_policy_reaches_the_handlers_that_have_none(shop: Shop) -> None:
+    inner = HandlerGroup(default_topic="orders", dead_letter=DeadLetterTopic("of-the-group"))
+    inner.handler()(shop.ship)
+    inner.handler(dead_letter="drop")(shop.drop)
+    outer = HandlerGroup(dead_letter="halt")
+    outer.add_handler_group(inner)
+    listener = EventListener(shop.url, group="shop")
+    listener.add_handler_group(outer)
+    async with listener, EventEmitter(shop.url) as emitter:
+        await emitter.emit(Placed(number=1))
+        await until(lambda: listener.outcomes.dead_lettered == 1)
+        await until(lambda: listener.outcomes.dropped == 1)
+    letters = DeadLetters(
+        shop.url, topic="orders", group="shop", destination=DeadLetterTopic("of-the-group")
+    )
+    assert numbers(await letters.read()) == [1]
 
 
 async def test_a_destination_of_one_s_own(shop: Shop) -> None:

@@ -48,6 +48,9 @@ ORIGINAL_STREAM: Final = "dispytch-original-stream"
 ORIGINAL_POSITION: Final = "dispytch-original-position"
 ORIGINAL_TIMESTAMP: Final = "dispytch-original-timestamp"
 
+REPLAY_TURN: Final = "dispytch-replay-turn"
+"""The replay that last sent the event, or put its dead letter back."""
+
 MESSAGE_CUT: Final = 1_000
 TRACEBACK_CUT: Final = 4_000
 
@@ -177,6 +180,8 @@ def origin(delivery: Delivery) -> Iterator[tuple[str, bytes]]:
     }
     if ORIGINAL_TOPIC in known:
         here = {name: known.get(name) for name in here}
+    # A replay must know what it has sent itself when that fails again.
+    here[REPLAY_TURN] = known.get(REPLAY_TURN)
     for name, value in here.items():
         if value is not None:
             yield name, value

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import uuid4
 
 from dispytch.backends import backend_from
-from dispytch.dead_letters import DeadLetterTopic, original_headers
+from dispytch.dead_letters import REPLAY_TURN, DeadLetterTopic, original_headers
 from dispytch.exceptions import ConfigurationError
 from dispytch.messages import Delivery, Message
 from dispytch.redelivery import Redelivery, replay_group
@@ -27,8 +27,6 @@ Edit = Callable[[DeadLetter], Message]
 _WINDOW: Final = 1000
 _STREAMS: Final = 64
 """The share that one of so many streams has of a window must hold all that is looked at."""
-
-_TURN: Final = "dispytch-replay-turn"
 
 
 class DeadLetters:
@@ -89,9 +87,10 @@ class DeadLetters:
     ) -> int:
         """Send dead letters back to the group that gave them up, and to no other.
 
-        Each is done with only after the broker has confirmed that it was sent; when this ends in
-        the middle, the rest is still there, and one of them may come twice. Those that are not
-        meant are put back at the end of the topic, confirmed as well.
+        Each is done with only after the broker has confirmed that it was sent. When this is killed
+        in the middle, none is lost; those of the last moments, which the broker was not told of
+        yet, are sent again next time. Those that are not meant are put back at the end of the
+        topic, confirmed as well. What fails again meanwhile is left for another replay.
 
         ids, select: which ones; all, if neither is given.
         limit: how many at most. rate: how many a second at most.
@@ -115,7 +114,7 @@ class DeadLetters:
                     if letter.topic is None or not meant(letter):
                         await turn.put_back(delivery)
                         continue
-                    await producer.send([self._replayed(letter, edit)])
+                    await producer.send([turn.marked(self._replayed(letter, edit))])
                     consumer.ack(delivery)
                     sent += 1
                     if sent == limit:
@@ -144,16 +143,19 @@ class DeadLetters:
 
 
 class _Turn:
-    """One way through the dead letters, which ends in each stream where it has put one back."""
+    """One way through the dead letters.
+
+    It ends in each stream where a letter comes that it has put back, or sent and that failed again.
+    """
 
     def __init__(self, producer: Producer, consumer: Consumer) -> None:
         self.streams: set[str] = set()
         self._producer = producer
         self._consumer = consumer
-        self._mark = (_TURN, uuid4().hex.encode())
+        self._mark = (REPLAY_TURN, uuid4().hex.encode())
 
     def is_over_for(self, delivery: Delivery) -> bool:
-        """Whether this one, and with it the rest of its stream, was put back in this turn."""
+        """Whether this one, and so the rest of its stream, came there in this turn."""
         if self._mark in delivery.headers:
             self._consumer.pause(delivery.lease)
             self.streams.add(delivery.lease.stream)
@@ -161,10 +163,17 @@ class _Turn:
 
     async def put_back(self, delivery: Delivery) -> None:
         """Put a letter at the end, as it is, confirmed; then it is done with here."""
-        headers = [*(header for header in delivery.headers if header[0] != _TURN), self._mark]
-        again = Message(delivery.topic, delivery.value, delivery.key, headers, repeats=delivery)
-        await self._producer.send([again])
+        again = Message(
+            delivery.topic, delivery.value, delivery.key, delivery.headers, repeats=delivery
+        )
+        await self._producer.send([self.marked(again)])
         self._consumer.ack(delivery)
+
+    def marked(self, message: Message) -> Message:
+        """The message, with the mark of this turn in place of any other."""
+        others = [header for header in message.headers if header[0] != REPLAY_TURN]
+        message.headers = [*others, self._mark]
+        return message
 
     def stop(self) -> None:
         """Nothing more is wanted of any stream."""

@@ -22,6 +22,7 @@ class HandlerGroup:
 
     default_topic, default_event: for handlers, and groups within, that name none.
     prefix: set before the topic of every handler within, as it stands: ``"billing."``.
+    dead_letter: for handlers within that say nothing of it, see `FailurePolicy`.
     middlewares: around every handler within, the first one outermost.
     """
 
@@ -31,6 +32,7 @@ class HandlerGroup:
         default_event: str | None = None,
         *,
         prefix: str = "",
+        dead_letter: FailurePolicy | None = None,
         middlewares: Sequence[Middleware] = (),
     ) -> None:
         for option, value in (
@@ -42,6 +44,7 @@ class HandlerGroup:
         self._default_topic = default_topic
         self._default_event = default_event
         self._prefix = prefix
+        self._dead_letter = None if dead_letter is None else checked(dead_letter)
         self._middlewares = tuple(middlewares)
         self._members: list[Registration | HandlerGroup] = []
 
@@ -136,6 +139,7 @@ class HandlerGroup:
         return replace(
             inner,
             topic=None if inner.topic is None else self._prefix + inner.topic,
+            dead_letter=self._dead_letter if inner.dead_letter is None else inner.dead_letter,
             middlewares=self._middlewares + inner.middlewares,
         )
 

@@ -39,7 +39,8 @@ class CleanEnd(Setting):
 
         async def uneven(event: Event[Counted]) -> None:
             with ledger.run(event):
-                await asyncio.sleep(600 if stand_still and event.body.key == "key-0" else 0)
+                still = stand_still and event.body.key == "key-0"
+                await asyncio.sleep(2 * self.patience if still else 0)
 
         now = asyncio.get_running_loop().time
         async with self.service(backend, group, topic, uneven, drain_timeout=0.3) as listener:

@@ -91,7 +91,7 @@ class OneBadEvent(Setting):
         async def handle(event: Event[Counted]) -> None:
             with ledger.run(event):
                 if (event.body.key, event.body.number) == ("key-3", 1):
-                    await asyncio.sleep(600)
+                    await asyncio.sleep(2 * self.patience)
 
         listener = self.service(backend, group, topic, timed)
         async with listener:

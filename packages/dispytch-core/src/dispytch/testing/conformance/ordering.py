@@ -114,7 +114,7 @@ class OrderPerKey(Setting):
         async def too_slow(event: Event[Counted]) -> None:
             begun.append(event.body.key)
             try:
-                await asyncio.sleep(600)
+                await asyncio.sleep(2 * self.patience)
             except asyncio.CancelledError:
                 cut_off.append(event.body.key)
                 raise
