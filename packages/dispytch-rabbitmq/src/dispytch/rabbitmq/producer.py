@@ -4,11 +4,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeGuard
 
 from dispytch.exceptions import (
     BrokerUnreachable,
-    MessageTooLarge,
     SendError,
     SendTimeout,
     TopologyError,
@@ -23,17 +21,13 @@ from dispytch.rabbitmq.delays import delay_queue
 from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.failures import (
-    MALFORMED,
-    NOT_FOUND,
     AmqpError,
-    ChannelClosed,
-    ClosedByBroker,
-    ConnectionClosed,
 )
 from dispytch.rabbitmq.link import Link, backoff
 from dispytch.rabbitmq.messages import DEFAULT_CONFIG, properties
 from dispytch.rabbitmq.outgoing import Batch, Outgoing
 from dispytch.rabbitmq.publishing import Publishing
+from dispytch.rabbitmq.refusals import is_about_a_message, refused
 from dispytch.rabbitmq.topology import check_routing_key, check_topics, routing_key
 from dispytch.transport import Producer
 
@@ -216,35 +210,13 @@ class RabbitMQProducer(Producer):
     def _recover(self, error: AmqpError) -> None:
         unconfirmed = self._publishing.take_back()
         waiting = [message for message in unconfirmed if not message.batch.over]
-        if self._is_about_a_message(error):
+        if is_about_a_message(error, self._config):
             if len(waiting) == 1:
                 message = waiting.pop()
-                message.settle(self._refused(message, error))
+                message.settle(refused(message, error, self._config))
             self._suspects = max(self._suspects, len(waiting))
         for message in reversed(waiting):
             self._backlog.appendleft(message)
-
-    def _is_about_a_message(self, error: AmqpError) -> TypeGuard[ClosedByBroker]:
-        if isinstance(error, ConnectionClosed):
-            return error.code in MALFORMED
-        if not isinstance(error, ChannelClosed):
-            return False
-        # A missing exchange is declared together with the next channel.
-        return not (error.code == NOT_FOUND and self._config.declare == "auto")
-
-    def _refused(self, message: Outgoing, error: ClosedByBroker) -> TransportError:
-        if "larger than" in error.text:
-            return MessageTooLarge(
-                f"a message to {message.topic!r} is too large for RabbitMQ at "
-                f"{self._config.address}: send less, or raise max_message_size of the broker "
-                f"({error.text})"
-            )
-        if error.code == NOT_FOUND:
-            return TransportError(
-                f"exchange {self._config.exchange!r} is missing at {self._config.address}: make "
-                f"it, or use declare='auto' ({error.text})"
-            )
-        return TransportError(f"the broker refused the message: {error}")
 
     def _too_late(self, message: Outgoing) -> TransportError:
         seconds = f"{self._config.send_timeout:g} s"
