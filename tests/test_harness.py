@@ -211,3 +211,10 @@ def test_a_block_that_is_never_closed_is_found(page: Page) -> None:
     write(page, "```python\nx = 1\n")
     with pytest.raises(ValueError, match=r"page\.md:1: .*never closed"):
         page.blocks("python")
+
+
+def test_tests_that_do_not_exist_are_found() -> None:
+    assert documentation.has_test("tests/test_harness.py", "test_links_to_nowhere_are_found")
+    assert documentation.has_test("faults/test_ledger.py", "test_all_is_well")
+    assert not documentation.has_test("tests/test_harness.py", "test_links")
+    assert not documentation.has_test("tests/test_nothing.py", "test_links_to_nowhere_are_found")

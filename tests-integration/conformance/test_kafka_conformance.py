@@ -12,7 +12,7 @@ from dispytch.testing.conformance import Conformance, RestartBroker
 class TestKafka(Conformance):
     """The whole kit."""
 
-    quiet = 1.0
+    quiet = 0.5
     position_per_stream = True
 
     @pytest.fixture

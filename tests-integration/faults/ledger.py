@@ -49,13 +49,9 @@ class Ledger:
     @property
     def lost(self) -> dict[str, list[int]]:
         """Numbers that were emitted, and neither handled nor dead-lettered."""
+        handled, dead = self._handled, self._dead
         return _kept_where_any(
-            (
-                key,
-                sorted(
-                    set(numbers).difference(self._handled.get(key, ()), self._dead.get(key, ()))
-                ),
-            )
+            (key, sorted(set(numbers).difference(handled.get(key, ()), dead.get(key, ()))))
             for key, numbers in self._emitted.items()
         )
 
@@ -84,6 +80,11 @@ class Ledger:
     def interrupted(self) -> int:
         """How many runs began and were never heard of again."""
         return sum(run.end is None for run in self.runs)
+
+    @property
+    def cut(self) -> int:
+        """How many runs were cancelled or have raised."""
+        return sum(run.end is not None and not run.done for run in self.runs)
 
     @property
     def overlaps(self) -> list[tuple[Run, Run]]:

@@ -25,7 +25,8 @@ class ServiceProcess:
         self.settings = settings
         self._health = Path(settings.health)
         self._log = self._health.with_suffix(".log")
-        environment = os.environ | {"PYTHONPATH": str(_FOLDER)}
+        paths = (str(_FOLDER), os.environ.get("PYTHONPATH"))
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "faults.service", json.dumps(asdict(settings))],

@@ -37,15 +37,17 @@ class Scene:
         """Whether the broker is Kafka, else RabbitMQ."""
         return self.url.startswith("kafka")
 
-    def repeats(self, *, window: int, rate: float) -> int:
+    def repeats(self, *, window: int, rate: float, longest: float) -> int:
         """How many events may be handled again after one loss of a connection or a process.
 
         window: what may be received and not settled. rate: events handled a second at most.
+        longest: seconds that a handler may take.
 
         RabbitMQ counts what it was not told of as in flight, so the window bounds both. On Kafka
-        what was handled since the last commit comes on top.
+        what was handled since the last commit comes on top, and so does what was handled behind
+        the oldest event that was not.
         """
-        return window + (int(rate * SETTLED_WITHIN) if self.is_kafka else 0)
+        return window + (int(rate * (SETTLED_WITHIN + longest)) if self.is_kafka else 0)
 
     def close(self) -> None:
         """Kill what still runs."""

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from faults.journal import Journal
 from faults.step import Step
@@ -26,7 +27,8 @@ class ServiceSettings:
     """What a service is told.
 
     journal, health: the files to write to; an existing health file says that it runs.
-    shortest, longest: seconds that a handler takes; which it is follows from the event.
+    shortest, longest: seconds that a handler takes; where between them follows from the event.
+    skew: 1 spreads them evenly; the larger it is, the rarer are the long ones.
     """
 
     url: str
@@ -36,6 +38,7 @@ class ServiceSettings:
     health: str
     shortest: float = 0.02
     longest: float = 0.02
+    skew: float = 1.0
     concurrency: int = 64
     max_in_flight: int = 256
     drain_timeout: float = 10.0
@@ -74,8 +77,13 @@ class Steps:
             raise AlwaysFails(f"{step.key} {step.number}")
         if step.conduct == "stuck" and not settings.heals:
             await asyncio.Event().wait()
-        share = (step.number * 7 % 10) / 9
+        share = _drawn(step) ** settings.skew
         await asyncio.sleep(settings.shortest + share * (settings.longest - settings.shortest))
+
+
+def _drawn(step: Step) -> float:
+    """A number in [0, 1), the same for an event in every process."""
+    return crc32(f"{step.key} {step.number}".encode()) / 2**32
 
 
 async def serve(settings: ServiceSettings) -> None:
@@ -107,7 +115,7 @@ async def _report(ask: Callable[[], Awaitable[Health]], path: Path) -> None:
     joined = False
     while True:
         health = await ask()
-        if joined := joined or health.healthy:
+        if joined := joined or health.healthy or bool(health.streams):
             _write(path, asdict(health) | {"healthy": health.healthy})
         await asyncio.sleep(HEALTH_EVERY)
 

@@ -70,7 +70,8 @@ async def test_one_bad_event_harms_only_itself(
     await scene.until_handled(EVENTS + 1, within=30)
     ledger = scene.ledger(dead={"sick": range(FAILING)})
     print(f"{ledger.duplicates} duplicates after the stuck one was left to another service")
-    assert not ledger.lost
+    # On Kafka the whole partition behind the stuck event may come again.
+    assert_kept(ledger, duplicates=EVENTS // 2 if scene.is_kafka else 0)
 
 
 async def emit_poison(scene: Scene) -> None:

@@ -31,7 +31,7 @@ async def test_the_broker_is_killed_in_mid_flow(scene: Scene, broker: Broker) ->
     ledger = scene.ledger()
     print(f"{ledger.duplicates} duplicates, {scene.emitted_again} events emitted again")
     # The producer may have sent one batch whose confirmation never came, and sends it again.
-    bound = scene.repeats(window=WINDOW, rate=CONCURRENCY / HANDLER) + KEYS
+    bound = scene.repeats(window=WINDOW, rate=CONCURRENCY / HANDLER, longest=HANDLER) + KEYS
     assert_kept(ledger, duplicates=bound)
     assert scene.emitted_again == 0
     assert service.running

@@ -32,6 +32,7 @@ async def test_no_two_services_handle_one_key_at_once_while_the_group_changes(
     by_process = {run.pid for run in ledger.runs}
     print(f"{len(by_process)} services, {ledger.most_at_once} handlers at once at most")
     assert ledger.overlaps == []
+    assert (ledger.interrupted, ledger.cut) == (0, 0)
     assert_kept(ledger, duplicates=0)
     assert len(by_process) == 2 + CHANGES
 
@@ -41,5 +42,5 @@ def sharing(request: pytest.FixtureRequest) -> Scene:
     """A scene on each broker that keeps a key's order in a group of several."""
     scene: Scene = request.getfixturevalue(f"on_{request.param}")
     if not scene.is_kafka:
-        scene.url += "?partitions=4"
+        scene.url += "?partitions=6"
     return scene

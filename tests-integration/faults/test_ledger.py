@@ -45,7 +45,7 @@ def test_what_only_began_is_lost_and_interrupted() -> None:
 def test_what_was_cut_is_lost() -> None:
     entries = [Entry("begun", "a", 0, 1, 0, "s", 0), Entry("cut", "a", 0, 1, 5, "s", 0)]
     ledger = Ledger({"a": [0]}, entries)
-    assert (ledger.lost, ledger.interrupted) == ({"a": [0]}, 0)
+    assert (ledger.lost, ledger.interrupted, ledger.cut) == ({"a": [0]}, 0, 1)
 
 
 def test_a_dead_letter_is_accounted_for() -> None:

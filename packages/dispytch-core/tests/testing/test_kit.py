@@ -1,12 +1,14 @@
 """The conformance kit is whole, and its tools do what they say."""
 
+import ast
 import asyncio
 import inspect
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -116,3 +118,22 @@ async def test_the_status_of_a_service_that_is_terminated_is_told() -> None:
 def test_the_service_s_options_are_those_that_the_tests_use() -> None:
     told = arguments().parse_args(["memory://x", "--topic=orders", "--group=billing"])
     assert (told.url, told.failures, told.window) == ("memory://x", 0, 50)
+
+
+PUBLIC = ("backends", "event_config", "exceptions", "messages", "testing", "transport")
+
+
+def test_the_kit_needs_nothing_but_the_public_contract_and_pytest() -> None:
+    allowed = {"dispytch", "pytest", *(f"dispytch.{name}" for name in PUBLIC)}
+    for file in Path(conformance.__file__).parent.glob("*.py"):
+        ours = {".".join(name.split(".")[:2]) for name in _imported(file)}
+        foreign = {name for name in ours if name.split(".")[0] not in sys.stdlib_module_names}
+        assert foreign <= allowed, file.name
+
+
+def _imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)

@@ -75,6 +75,8 @@ async def test_runs_are_noted_and_only_those_that_end_well_are_handled() -> None
         assert ledger.running == 1
     assert ledger.running == 0
     assert ledger.handled == [("a", 0)]
+    with pytest.raises(AssertionError, match="1 handlers did not end"):
+        ledger.assert_none_cut_off()
     assert ledger.attempts("a", 0) == [1, 2]
 
 

@@ -21,9 +21,10 @@ class Bounded(Setting):
         await self.emit(backend, events)
         limits = {"max_in_flight": 24, "concurrency": 5}
         async with self.service(tap, group, topic, noting(ledger, 0.001), **limits) as listener:
-            while len(ledger.handled) < len(events) // 2:
-                assert (await listener.health()).in_flight <= 24
-                await asyncio.sleep(0.005)
+            async with asyncio.timeout(self.patience):
+                while len(ledger.handled) < len(events) // 2:
+                    assert (await listener.health()).in_flight <= 24
+                    await asyncio.sleep(0.005)
             await self.handled(ledger, len(events))
         assert tap.peak <= 24, f"{tap.peak} in flight, with a limit of 24"
         assert 1 < ledger.most_at_once <= 5

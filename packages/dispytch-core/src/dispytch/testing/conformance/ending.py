@@ -25,7 +25,7 @@ class CleanEnd(Setting):
             async with listener:
                 await self.handled(ledger, count)
                 await asyncio.gather(*(listener.stop() for _ in range(5)))
-                assert ledger.running == 0
+                ledger.assert_none_cut_off()
         async with self.service(backend, group, topic, noting(ledger)):
             await self.handled(ledger, len(events))
             await asyncio.sleep(self.quiet)
@@ -70,7 +70,7 @@ class CleanEnd(Setting):
         await self.emit(backend, events)
         await self.handled(ledger, 100)
         await asyncio.gather(*(one.__aexit__(None, None, None) for one in three))
-        assert ledger.running == 0
+        ledger.assert_none_cut_off()
         async with self.service(backend, group, topic, noting(ledger)):
             await self.handled(ledger, len(events))
             await asyncio.sleep(self.quiet)

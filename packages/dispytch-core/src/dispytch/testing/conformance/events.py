@@ -90,6 +90,11 @@ class Ledger:
         """Fail unless exactly these were handled, with at most so many repetitions in all."""
         assert_handled(self.handled, events, duplicates=duplicates)
 
+    def assert_none_cut_off(self) -> None:
+        """Fail unless every run that began has ended well."""
+        cut_off = Counter((run.key, run.number) for run in self.runs) - Counter(self.handled)
+        assert not cut_off, f"{cut_off.total()} handlers did not end, such as {list(cut_off)[:5]}"
+
     def assert_in_order(self) -> None:
         """Fail unless each key was handled one at a time and in order.
 
