@@ -202,6 +202,7 @@ class Service:
             concurrency=settings.concurrency,
             drain_timeout=settings.drain_timeout,
             circuit=self._circuit,
+            fill_gaps=settings.backend.features.position_per_stream,
         )
 
     def _subscription(self, topics: tuple[str, ...]) -> Subscription:

@@ -37,6 +37,8 @@ class Features:
     durable: a confirmed message survives the end of every process of the program.
     history: a new group can receive messages that were sent before it existed.
     shared_order: the key order holds while several consumers share a group.
+    position_per_stream: the broker remembers one position per stream: what was settled behind a
+        delivery that was not comes again when the lease has ended.
     delay: `Producer.send` takes a delay, and keeps it over a restart of the broker.
     hold_limit: how many seconds a delivery may stay unsettled before the broker takes it back;
         None: for ever.
@@ -47,6 +49,7 @@ class Features:
     durable: bool
     history: bool
     shared_order: bool
+    position_per_stream: bool = False
     delay: bool = False
     hold_limit: float | None = None
     attribute_prefixes: tuple[str, ...] = ("ce_",)

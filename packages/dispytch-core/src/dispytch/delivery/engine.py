@@ -26,6 +26,9 @@ class Engine:
     engine stops, or when its stream is revoked, is left to the broker; what has started may
     finish for ``drain_timeout`` seconds, then it is cancelled and left to the broker too.
 
+    fill_gaps: on a stop, run what lies before an event that has started, for a broker that
+        remembers one position per stream.
+
     circuit: while it is open, nothing starts, or one event at a time.
     """
 
@@ -37,10 +40,11 @@ class Engine:
         concurrency: int,
         drain_timeout: float,
         circuit: Circuit | None = None,
+        fill_gaps: bool = False,
     ) -> None:
         self._handle = handle
         self._drain_timeout = drain_timeout
-        self._lanes = Lanes(ordering)
+        self._lanes = Lanes(ordering, fill_gaps=fill_gaps)
         serve = self._serve if circuit is None else partial(self._serve_in, circuit)
         self._pool = WorkerPool(self._lanes, serve, concurrency, circuit)
         self._loop = asyncio.get_running_loop()
@@ -93,7 +97,7 @@ class Engine:
         if self._stopping.is_set():
             return
         self._stopping.set()
-        self._lanes.drop_all()
+        self._lanes.retire(None)
         if self._consumer is not None:
             self._consumer.stop_receiving()
 
@@ -104,12 +108,14 @@ class Engine:
     def cut_short(self) -> None:
         """Stop, and cancel what is running instead of waiting for it; it is left to the broker."""
         self.stop()
+        self._lanes.drop_all()
         self._pool.cancel(None)
 
     async def revoke(self, leases: Collection[Lease]) -> None:
         """Finish what is running of these leases and forget the rest: `Backend.consumer`'s part."""
-        self._lanes.drop(leases)
+        self._lanes.retire(leases)
         await self._come_to_rest(leases)
+        self._lanes.drop(leases)
         for delivery in [one for one in self._unsettled if one.lease in leases]:
             del self._unsettled[delivery]
 
@@ -146,7 +152,10 @@ class Engine:
 
     async def _drain(self, consumer: Consumer, intake: asyncio.Task[None]) -> None:
         self.stop()
+        if self._pool.failure.done():
+            self._lanes.drop_all()
         await self._come_to_rest(None)
+        self._lanes.drop_all()
         await self._pool.close()
         try:
             await consumer.flush()
@@ -157,6 +166,10 @@ class Engine:
         deadline = self._loop.time() + self._drain_timeout
         if await self._pool.quiet(leases, deadline):
             return
+        if leases is None:
+            self._lanes.drop_all()
+        else:
+            self._lanes.drop(leases)
         for lane in await self._pool.cancelled(leases):
             logger.error(
                 "a handler still ran after %.1f s of draining and was cancelled; its event on %s "

@@ -34,10 +34,14 @@ class Lanes:
     A taken lane is given back by `advance`, when its first event is done, or by `again`, when that
     event must run once more; whoever takes a lane decides when. A lane of a dropped lease is gone:
     giving it back has no effect.
+
+    fill_gaps: remember how far each stream has been started, so that `retire` can keep what lies
+        before that.
     """
 
-    def __init__(self, ordering: Ordering) -> None:
+    def __init__(self, ordering: Ordering, *, fill_gaps: bool = False) -> None:
         self.ready: deque[Lane] = deque()
+        self._furthest: dict[Lease, int] | None = {} if fill_gaps else None
         self._ordering = ordering
         self._by_lease: dict[Lease, dict[bytes, Lane]] = {}
 
@@ -62,7 +66,12 @@ class Lanes:
 
     def take(self) -> Lane:
         """The lane that has been ready for longest; it is the taker's until given back."""
-        return self.ready.popleft()
+        lane = self.ready.popleft()
+        if self._furthest is not None:
+            position = lane.waiting[0].position
+            if position > self._furthest.get(lane.lease, -1):
+                self._furthest[lane.lease] = position
+        return lane
 
     def advance(self, lane: Lane) -> None:
         """Give a lane back whose first event is done."""
@@ -81,6 +90,36 @@ class Lanes:
         if lane.waiting and lane.lease in self._by_lease:
             self.ready.append(lane)
 
+    def has_ready(self, leases: Collection[Lease] | None) -> bool:
+        """Whether a lane of these leases, None for all, is ready."""
+        return any(leases is None or lane.lease in leases for lane in self.ready)
+
+    def retire(self, leases: Collection[Lease] | None) -> None:
+        """Forget what has not started of these leases, None for all.
+
+        With ``fill_gaps``, what lies before an event that has started stays: as long as it is not
+        done, the broker cannot be told that the later one is.
+        """
+        if leases is None:
+            leases = tuple(self._by_lease)
+        if self._furthest is None:
+            self.drop(leases)
+            return
+        for lease in leases:
+            for lane in self._by_lease.get(lease, {}).values():
+                self._cut(lane)
+        kept = [lane for lane in self.ready if lane.lease not in leases or self._cut(lane)]
+        self.ready.clear()
+        self.ready.extend(kept)
+
+    def _cut(self, lane: Lane) -> bool:
+        """Forget what lies beyond all that has started; whether anything is left."""
+        assert self._furthest is not None
+        furthest = self._furthest.get(lane.lease, -1)
+        while lane.waiting and lane.waiting[-1].position > furthest:
+            lane.waiting.pop()
+        return bool(lane.waiting)
+
     def drop(self, leases: Collection[Lease]) -> None:
         """Forget everything of these leases that has not started.
 
@@ -89,6 +128,8 @@ class Lanes:
         for lease in leases:
             for lane in self._by_lease.pop(lease, {}).values():
                 lane.waiting.clear()
+            if self._furthest is not None:
+                self._furthest.pop(lease, None)
         kept = [lane for lane in self.ready if lane.lease in self._by_lease]
         self.ready.clear()
         self.ready.extend(kept)

@@ -71,14 +71,16 @@ class WorkerPool:
                 return
 
     async def quiet(self, leases: Collection[Lease] | None, deadline: float) -> bool:
-        """Wait until no worker is busy with these leases, None for all; False: the deadline came.
+        """Wait until nothing runs of these leases, None for all, and nothing of them is ready.
+
+        False: the deadline came.
 
         ``deadline`` is a time of the event loop's clock.
         """
         self._watchers += 1
         try:
             async with asyncio.timeout_at(deadline):
-                while self._busy(leases):
+                while self._busy(leases) or self._may_still_run(leases):
                     self._progress.clear()
                     await self._progress.wait()
             return True
@@ -118,6 +120,10 @@ class WorkerPool:
             await asyncio.wait(tasks, timeout=_CANCEL_GRACE)
         if self.failure.done():
             self.failure.exception()
+
+    def _may_still_run(self, leases: Collection[Lease] | None) -> bool:
+        held = self._circuit is not None and not self._circuit.allows()
+        return self._lanes.has_ready(leases) and not held and not self.failure.done()
 
     def _busy(self, leases: Collection[Lease] | None) -> list["_Worker"]:
         return [

@@ -28,7 +28,11 @@ class KafkaBackend(Backend):
     contract: ClassVar[int] = 1
     event_config = KafkaEventConfig
     features: ClassVar[Features] = Features(
-        durable=True, history=True, shared_order=True, attribute_prefixes=("ce_",)
+        durable=True,
+        history=True,
+        shared_order=True,
+        position_per_stream=True,
+        attribute_prefixes=("ce_",),
     )
 
     def __init__(
