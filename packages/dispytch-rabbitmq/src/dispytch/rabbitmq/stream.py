@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.consumption import Consumption
 from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, translated
 from dispytch.rabbitmq.driver import Channel
-from dispytch.rabbitmq.failures import AmqpError, ChannelClosed
+from dispytch.rabbitmq.failures import AmqpError, ChannelClosed, translated_failures
 from dispytch.rabbitmq.link import Link, backoff
 from dispytch.rabbitmq.topology import GroupQueue
 from dispytch.transport import OnRevoke
 
 logger = logging.getLogger("dispytch.rabbitmq")
+
+_GHOST_LOOKS: Final = 20
+_GHOST_PAUSE: Final = 0.1
 
 
 class QueueStream:
@@ -46,8 +50,10 @@ class QueueStream:
             return False
         return self.current.holds
 
-    async def open(self) -> None:
+    async def open(self, *, again: bool = False) -> None:
         """Consume the queue, declared as the mode says, under a new lease.
+
+        again: after the one before was lost.
 
         Raises:
             TopologyError, BrokerUnreachable: it cannot be done, and waiting does not help.
@@ -58,6 +64,8 @@ class QueueStream:
         async def prepare(channel: Channel) -> None:
             await declare_exchange(channel, self._config)
             await declare_queue(channel, self._queue, self._config)
+            if again and self._queue.hash_exchange is None:
+                await self._outwait_the_lost(channel)
             await consumption.start(channel)
 
         try:
@@ -97,7 +105,7 @@ class QueueStream:
     async def _open_again(self) -> None:
         for wait in backoff():
             try:
-                await self.open()
+                await self.open(again=True)
             except AmqpError as error:
                 logger.warning(
                     "queue %s: %s; trying again in %.1f s", self._queue.name, error, wait
@@ -106,6 +114,20 @@ class QueueStream:
             else:
                 logger.info("queue %s: consuming again", self._queue.name)
                 return
+
+    async def _outwait_the_lost(self, channel: Channel) -> None:
+        """Wait until the queue has no consumer, or as long as one of its own may be a ghost.
+
+        A queue that has just come back may still count the consumer whose connection is lost.
+        What that has not settled goes back only when it is missed: whoever consumed before then
+        would get what is newer first. Other members look the same, so this does not insist.
+        """
+        for _ in range(_GHOST_LOOKS):
+            with translated_failures():
+                queue = await channel.queue_declare(self._queue.name, passive=True)
+            if not queue.consumer_count:
+                return
+            await asyncio.sleep(_GHOST_PAUSE)
 
     def _consumption(self) -> Consumption:
         return Consumption(self._queue, self._prefetch, self._arrived)
