@@ -106,8 +106,15 @@ async def running(
     ordering: Ordering = "key",
     concurrency: int = 8,
     drain_timeout: float = 5.0,
+    fill_gaps: bool = False,
 ) -> AsyncIterator[Engine]:
-    engine = Engine(handle, ordering=ordering, concurrency=concurrency, drain_timeout=drain_timeout)
+    engine = Engine(
+        handle,
+        ordering=ordering,
+        concurrency=concurrency,
+        drain_timeout=drain_timeout,
+        fill_gaps=fill_gaps,
+    )
     run = asyncio.create_task(engine.run(consumer))
     try:
         yield engine
@@ -276,6 +283,19 @@ async def test_stopping_lets_what_runs_finish_and_leaves_the_rest(
         gate.open.set()
     assert sorted(positions(consumer.acked)) == [1, 2]
     assert consumer.events == ["stop_receiving", "flush after 2"]
+
+
+async def test_with_gaps_to_fill_a_stop_leaves_no_hole_before_what_is_done(
+    consumer: FakeConsumer,
+) -> None:
+    gate = Gate()
+    async with running(gate, consumer, concurrency=2, fill_gaps=True) as engine:
+        consumer.give(b"a", b"a", b"b", b"c")
+        await gate.holds(2)
+        engine.stop()
+        await asyncio.sleep(0)
+        gate.open.set()
+    assert sorted(positions(consumer.acked)) == [1, 2, 3], "a's second lies before b's first"
 
 
 async def test_what_still_runs_after_the_drain_timeout_is_cancelled_and_not_settled(

@@ -125,3 +125,39 @@ def test_keys_of_a_lease_that_was_dropped_and_came_again_start_afresh() -> None:
     assert [lane.waiting[0].position for lane in lanes.ready] == [1]
     lanes.advance(lanes.take())
     assert not lanes.ready
+
+
+def waiting(lanes: Lanes) -> list[int]:
+    """The positions that are still to be run, in ready lanes."""
+    return sorted(one.position for lane in lanes.ready for one in lane.waiting)
+
+
+def test_retiring_keeps_what_lies_before_an_event_that_has_started() -> None:
+    lanes = Lanes("key", fill_gaps=True)
+    keys = [b"a", b"a", b"b", None, b"c", b"a", None]
+    lanes.add([delivery(position, key) for position, key in enumerate(keys)])
+    lanes.add([delivery(0, b"x", LEASES[1]), delivery(1, b"x", LEASES[1])])
+    running = lanes.take()
+    assert running.waiting[0].position == 0
+    other = lanes.take()
+    assert other.waiting[0].position == 2
+    third = lanes.take()
+    assert third.waiting[0].position == 3
+    lanes.retire(LEASES[:1])
+    assert waiting(lanes) == [0, 1], "the other stream is untouched"
+    lanes.advance(running)
+    assert [one.position for one in running.waiting] == [1], "before 3, so it must be run"
+    lanes.retire(None)
+    assert lanes.has_ready(LEASES[:1])
+    assert not lanes.has_ready(LEASES[1:]), "nothing of it has started"
+    lanes.drop_all()
+    assert not lanes.has_ready(None)
+
+
+def test_without_gaps_to_fill_retiring_drops_all_that_has_not_started() -> None:
+    lanes = Lanes("key")
+    lanes.add([delivery(position, b"a") for position in range(3)])
+    running = lanes.take()
+    lanes.retire(None)
+    lanes.advance(running)
+    assert not lanes.has_ready(None)
