@@ -38,6 +38,18 @@ def rabbitmq() -> Iterator[Broker]:
     yield from RABBITMQ.running()
 
 
+@pytest.fixture(scope="session")
+def node(request: pytest.FixtureRequest) -> Iterator[LocalRabbitMQ]:
+    """A RabbitMQ node that can be killed, blocked and looked into."""
+    shared = request.getfixturevalue("rabbitmq")
+    if isinstance(shared, LocalRabbitMQ):
+        yield shared
+    else:
+        for own in Provision("RabbitMQ of the tests' own", {"local": LocalRabbitMQ}).running():
+            assert isinstance(own, LocalRabbitMQ)
+            yield own
+
+
 @pytest.fixture
 def unique() -> str:
     """A short text that no other test has, for names at a shared broker."""

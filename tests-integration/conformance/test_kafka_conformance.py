@@ -13,7 +13,6 @@ class TestKafka(Conformance):
     """The whole kit."""
 
     quiet = 0.5
-    position_per_stream = True
 
     @pytest.fixture
     def url(self, kafka: Broker) -> str:

@@ -6,24 +6,11 @@ from pathlib import Path
 import pytest
 from brokers.broker import Broker
 from brokers.local_rabbitmq import LocalRabbitMQ
-from brokers.provision import Provision
 from faults.scene import Scene
 
 PARTITIONS = 4
 SESSION_TIMEOUT = 2
 """Seconds after which Kafka gives the partitions of a killed process to others."""
-
-
-@pytest.fixture(scope="session")
-def node(request: pytest.FixtureRequest) -> Iterator[LocalRabbitMQ]:
-    """A RabbitMQ node that can be killed, blocked and looked into."""
-    shared = request.getfixturevalue("rabbitmq")
-    if isinstance(shared, LocalRabbitMQ):
-        yield shared
-    else:
-        for own in Provision("RabbitMQ of the tests' own", {"local": LocalRabbitMQ}).running():
-            assert isinstance(own, LocalRabbitMQ)
-            yield own
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 
 from brokers.local_rabbitmq import LocalRabbitMQ
-from faults.broker_views import Queues, kafka_admin
+from faults.broker_views import Queues, kafka_admin, kafka_places
 from faults.scene import Scene, assert_kept, until
 from faults.step import rounds
 
@@ -11,8 +11,6 @@ EVENTS, KEYS = 5_000, 200
 WINDOW = 256
 CONCURRENCY = 32
 HANDLER = 0.03
-COMMIT_TIME = 1.5
-"""Seconds within which what is handled has been committed, as the backend promises."""
 SETTINGS = {
     "shortest": HANDLER,
     "longest": HANDLER,
@@ -84,6 +82,16 @@ async def test_publishers_are_blocked_by_a_memory_alarm(
     assert scene.emitted_again == 0
 
 
+async def committed(scene: Scene) -> None:
+    """Return once the group has committed all that is in the topic."""
+    async with asyncio.timeout(10):
+        while any(  # noqa: ASYNC110 - the broker has no event for that
+            place != end
+            for place, end in (await kafka_places(scene.url, scene.topic, scene.group)).values()
+        ):
+            await asyncio.sleep(0.1)
+
+
 async def test_a_topic_is_deleted_and_made_again(on_kafka: Scene) -> None:
     scene = on_kafka
     service = await scene.started(**SETTINGS)
@@ -93,7 +101,7 @@ async def test_a_topic_is_deleted_and_made_again(on_kafka: Scene) -> None:
     # What is in a topic when it is deleted is gone with it, so all of it is handled first.
     await scene.until_handled(first * KEYS, within=40)
     # A commit that is still to come would be taken by the new topic, with the old one's offsets.
-    await asyncio.sleep(COMMIT_TIME)
+    await committed(scene)
     async with kafka_admin(scene.url) as admin:
         await admin.delete_topics([scene.topic])
     # There is soon more in the new topic than there ever was in the old one.

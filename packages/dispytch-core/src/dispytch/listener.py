@@ -3,25 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from dispytch.backends import backend_from
 from dispytch.circuit_breaker import CircuitBreaker
-from dispytch.dead_letters import (
-    DeadLetterTopic,
-    FailurePolicy,
-    Unhandled,
-    checked,
-    checked_unhandled,
-)
+from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
 from dispytch.delivery import Ordering, Outcomes
-from dispytch.exceptions import AlreadyRunning, ConfigurationError, NotRunning
+from dispytch.exceptions import AlreadyRunning, NotRunning
 from dispytch.health import Health
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
-from dispytch.routing import Defaults, HandlerGroup, PlannedRoute, plan_routes
-from dispytch.serialization import CloudEvents, Codec, Codecs, JsonCodec, WireFormat
-from dispytch.service import PROVIDED, Service, Settings
+from dispytch.routing import HandlerGroup, PlannedRoute, plan_routes
+from dispytch.serialization import CloudEvents, Codec, JsonCodec, WireFormat
+from dispytch.service import PROVIDED, Service
+from dispytch.settings import Settings, require
 from dispytch.signals import stopping_on_signals
 from dispytch.transport import Backend, StartAt
 
@@ -72,47 +67,21 @@ class EventListener:
         wire: WireFormat | None = None,
         codecs: Sequence[Codec] = (JsonCodec(),),
     ) -> None:
-        _require(isinstance(group, str) and group != "", "group must be a name", group)
-        _require(_whole(concurrency), "concurrency must be at least 1", concurrency)
-        _require(ordering in ("key", "partition", "none"), "unknown ordering", ordering)
-        _require(
-            max_in_flight is None or _whole(max_in_flight),
-            "max_in_flight must be at least 1",
-            max_in_flight,
-        )
-        _require(_seconds(drain_timeout), "drain_timeout must not be negative", drain_timeout)
-        _require(start_at in ("earliest", "latest"), "unknown start_at", start_at)
-        _require(_seconds(stuck_after), "stuck_after must be seconds", stuck_after)
-        _require(retry is None or isinstance(retry, RetryPolicy), "retry: no RetryPolicy", retry)
-        _require(
-            isinstance(middlewares, Sequence) and all(map(callable, middlewares)),
-            "middlewares are callables",
-            middlewares,
-        )
-        _require(
-            circuit_breaker is None or isinstance(circuit_breaker, CircuitBreaker),
-            "circuit_breaker: no CircuitBreaker",
-            circuit_breaker,
-        )
-        _require(wire is None or isinstance(wire, WireFormat), "wire: no WireFormat", wire)
-        _require(_all(codecs, Codec), "codecs must name at least one Codec", codecs)
         self._settings = Settings(
             backend=backend_from(backend),
             group=group,
             concurrency=concurrency,
             ordering=ordering,
-            max_in_flight=max_in_flight or 16 * concurrency,
+            max_in_flight=max_in_flight,
             drain_timeout=drain_timeout,
             start_at=start_at,
             stuck_after=stuck_after,
-            wire=wire or CloudEvents(),
-            defaults=Defaults(
-                codecs=Codecs(codecs),
-                retry=retry or RetryPolicy(),
-                dead_letter=checked(dead_letter),
-                middlewares=tuple(middlewares),
-            ),
-            unhandled=checked_unhandled(unhandled),
+            wire=CloudEvents() if wire is None else wire,
+            codecs=codecs,
+            retry=retry,
+            dead_letter=dead_letter,
+            unhandled=unhandled,
+            middlewares=middlewares,
             circuit_breaker=circuit_breaker,
         )
         self._handlers = HandlerGroup()
@@ -198,7 +167,7 @@ class EventListener:
 
     def _planned(self) -> Sequence[PlannedRoute]:
         routes = plan_routes(self._handlers.registrations(), PROVIDED)
-        _require(len(routes) > 0, "there are no handlers; call add_handler_group first", routes)
+        require(len(routes) > 0, "there are no handlers; call add_handler_group first", routes)
         return routes
 
     def _begin_stop(self) -> None:
@@ -208,23 +177,3 @@ class EventListener:
     def _cut_short(self) -> None:
         if self._service is not None:
             self._service.cut_short()
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _seconds(value: object) -> bool:
-    return isinstance(value, int | float) and value >= 0
-
-
-def _all(values: object, kind: type) -> bool:
-    if not isinstance(values, Sequence):
-        return False
-    found = cast("Sequence[object]", values)
-    return len(found) > 0 and all(isinstance(one, kind) for one in found)
-
-
-def _require(met: bool, text: str, value: object) -> None:
-    if not met:
-        raise ConfigurationError(f"EventListener: {text} (given: {value!r})")

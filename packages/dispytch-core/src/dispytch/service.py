@@ -5,19 +5,18 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Final
 
-from dispytch.circuit_breaker import Circuit, CircuitBreaker
-from dispytch.dead_letters import DeadLetterTopic, Unhandled
-from dispytch.delivery import Aftermath, Broker, Engine, Handling, Ordering, Outcomes, Partings
+from dispytch.circuit_breaker import Circuit
+from dispytch.dead_letters import DeadLetterTopic
+from dispytch.delivery import Aftermath, Broker, Engine, Handling, Outcomes, Partings
 from dispytch.emitter import EventEmitter
 from dispytch.exceptions import TransportError
 from dispytch.health import Health
 from dispytch.redelivery import replay_group, retry_topic
-from dispytch.routing import Defaults, PlannedRoute, Router
-from dispytch.serialization import WireFormat
-from dispytch.transport import Backend, Consumer, Producer, StartAt, Subscription, Topology
+from dispytch.routing import PlannedRoute, Router
+from dispytch.settings import Settings
+from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
 logger = logging.getLogger("dispytch")
 
@@ -28,24 +27,6 @@ _LAG_TIMEOUT: Final = 5.0
 _WATCH_AT_LEAST: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a listener was told, see `EventListener`."""
-
-    backend: Backend
-    group: str
-    concurrency: int
-    ordering: Ordering
-    max_in_flight: int
-    drain_timeout: float
-    start_at: StartAt
-    stuck_after: float
-    wire: WireFormat
-    defaults: Defaults
-    unhandled: Unhandled
-    circuit_breaker: CircuitBreaker | None = None
-
-
 class Service:
     """Connects, prepares the topics, joins the group, and runs events until it is stopped."""
 
@@ -53,6 +34,7 @@ class Service:
         self, settings: Settings, planned: Sequence[PlannedRoute], outcomes: Outcomes
     ) -> None:
         self._settings = settings
+        self._defaults = settings.defaults
         self._planned = planned
         self._outcomes = outcomes
         self._clock = asyncio.get_running_loop().time
@@ -163,10 +145,10 @@ class Service:
             settings.backend,
             source=settings.group,
             wire=settings.wire,
-            codec=settings.defaults.codecs.writer,
+            codec=self._defaults.codecs.writer,
         )
         values: dict[type, object] = {EventEmitter: emitter}
-        return Router(route.bind(settings.defaults, values, threads) for route in self._planned)
+        return Router(route.bind(self._defaults, values, threads) for route in self._planned)
 
     async def _prepare(self, router: Router, topics: tuple[str, ...]) -> None:
         settings = self._settings
@@ -174,7 +156,7 @@ class Service:
         dead = {
             policy.of(route.topic, settings.group)
             for route in router.routes
-            for policy in (route.dead_letter, settings.defaults.dead_letter, settings.unhandled)
+            for policy in (route.dead_letter, self._defaults.dead_letter, settings.unhandled)
             if isinstance(policy, DeadLetterTopic)
         }
         if dead:
@@ -188,7 +170,7 @@ class Service:
             read=settings.wire.reader(settings.backend.features.attribute_prefixes),
             router=router,
             retry_topic=retry_topic(settings.group),
-            unreadable=settings.defaults.dead_letter,
+            unreadable=self._defaults.dead_letter,
             unhandled=settings.unhandled,
             aftermath=self._aftermath,
             partings=partings,
@@ -210,7 +192,7 @@ class Service:
         return Subscription(
             group=settings.group,
             topics=topics,
-            max_in_flight=settings.max_in_flight,
+            max_in_flight=settings.window,
             start_at=settings.start_at,
             drain_timeout=settings.drain_timeout,
         )

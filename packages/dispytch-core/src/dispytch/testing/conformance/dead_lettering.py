@@ -90,7 +90,7 @@ class DeadLettering(Setting):
             await self.until(lambda: again.handled.count(("key-0", 2)) == 1, "the last of them")
             await asyncio.sleep(self.quiet)
         assert [number for key, number in again.handled if key == "key-0"] == [0, 1, 2]
-        assert len(again.handled) <= 3 + self.behind_unsettled
+        assert len(again.handled) <= 3 + self.behind_unsettled(backend)
         assert await DeadLetters(backend, topic=topic, group=group).read() == []
 
     async def test_a_replay_reaches_the_failed_handler_alone(

@@ -55,7 +55,7 @@ class CleanEnd(Setting):
         async with self.service(backend, group, topic, uneven):
             await self.handled(ledger, len(events))
             await asyncio.sleep(self.quiet)
-        ledger.assert_handled(events, duplicates=self.behind_unsettled)
+        ledger.assert_handled(events, duplicates=self.behind_unsettled(backend))
         assert [number for key, number in ledger.handled if key == "key-0"] == [0, 1, 2]
         ledger.assert_in_order()
 

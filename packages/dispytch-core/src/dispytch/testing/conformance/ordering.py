@@ -74,7 +74,7 @@ class OrderPerKey(Setting):
         async with self.service(backend, group, topic, shaky, **options):
             await self.handled(ledger, len(events))
             await asyncio.sleep(self.quiet)
-        ledger.assert_handled(events, duplicates=self.behind_unsettled)
+        ledger.assert_handled(events, duplicates=self.behind_unsettled(backend))
         ledger.assert_in_order()
 
     async def test_no_key_is_with_two_members_at_once(

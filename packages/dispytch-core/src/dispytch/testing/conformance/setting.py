@@ -26,14 +26,10 @@ class Setting(Scene):
     duplicates: how many events one crash, of a service or of the broker, may make come again. A
         graceful end may make none.
     window: how many events the services that crash have in flight.
-    position_per_stream: whether the broker keeps one position for each stream, as a log does,
-        instead of settling each message for itself. Then what was handled behind an event that
-        had to be left unsettled comes again with it, and that is at most the window.
     """
 
     duplicates: ClassVar[int] = 200
     window: ClassVar[int] = 50
-    position_per_stream: ClassVar[bool] = False
 
     @pytest.fixture
     def url(self) -> str:
@@ -50,10 +46,9 @@ class Setting(Scene):
         """How to restart the broker; None where the tests may not."""
         return None
 
-    @property
-    def behind_unsettled(self) -> int:
+    def behind_unsettled(self, backend: Backend) -> int:
         """How many events may come again that were handled behind one that was left unsettled."""
-        return self.window if self.position_per_stream else 0
+        return self.window if backend.features.position_per_stream else 0
 
     def service(
         self,

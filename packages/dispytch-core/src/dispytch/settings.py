@@ -1,0 +1,116 @@
+"""What a listener was told, checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from dispytch.circuit_breaker import CircuitBreaker
+from dispytch.dead_letters import FailurePolicy, Unhandled, checked, checked_unhandled
+from dispytch.delivery import Ordering
+from dispytch.exceptions import ConfigurationError
+from dispytch.middleware import Middleware
+from dispytch.retry import RetryPolicy
+from dispytch.routing import Defaults
+from dispytch.serialization import Codec, Codecs, WireFormat
+from dispytch.transport import Backend, StartAt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a listener was told; `EventListener` says what each of them means.
+
+    Raises:
+        ConfigurationError: a value that makes no sense; the text names it.
+    """
+
+    backend: Backend
+    group: str
+    concurrency: int
+    ordering: Ordering
+    max_in_flight: int | None
+    retry: RetryPolicy | None
+    dead_letter: FailurePolicy
+    unhandled: Unhandled
+    middlewares: Sequence[Middleware]
+    drain_timeout: float
+    start_at: StartAt
+    stuck_after: float
+    circuit_breaker: CircuitBreaker | None
+    wire: WireFormat
+    codecs: Sequence[Codec]
+
+    def __post_init__(self) -> None:
+        self._check_flow()
+        self._check_parts()
+        checked(self.dead_letter)
+        checked_unhandled(self.unhandled)
+
+    @property
+    def window(self) -> int:
+        """How many events may be received and unsettled."""
+        return self.max_in_flight or 16 * self.concurrency
+
+    @property
+    def defaults(self) -> Defaults:
+        """What counts for handlers that say nothing themselves."""
+        return Defaults(
+            codecs=Codecs(self.codecs),
+            retry=self.retry or RetryPolicy(),
+            dead_letter=self.dead_letter,
+            middlewares=tuple(self.middlewares),
+        )
+
+    def _check_flow(self) -> None:
+        limit = self.max_in_flight
+        require(
+            isinstance(self.group, str) and self.group != "", "group must be a name", self.group
+        )
+        require(_whole(self.concurrency), "concurrency must be at least 1", self.concurrency)
+        require(self.ordering in ("key", "partition", "none"), "unknown ordering", self.ordering)
+        require(limit is None or _whole(limit), "max_in_flight must be at least 1", limit)
+        require(
+            _seconds(self.drain_timeout), "drain_timeout must not be negative", self.drain_timeout
+        )
+        require(self.start_at in ("earliest", "latest"), "unknown start_at", self.start_at)
+        require(_seconds(self.stuck_after), "stuck_after must be seconds", self.stuck_after)
+
+    def _check_parts(self) -> None:
+        middlewares, breaker = self.middlewares, self.circuit_breaker
+        require(isinstance(self.retry, RetryPolicy | None), "retry: no RetryPolicy", self.retry)
+        require(
+            isinstance(middlewares, Sequence) and all(map(callable, middlewares)),
+            "middlewares are callables",
+            middlewares,
+        )
+        require(
+            isinstance(breaker, CircuitBreaker | None),
+            "circuit_breaker: no CircuitBreaker",
+            breaker,
+        )
+        require(isinstance(self.wire, WireFormat), "wire: no WireFormat", self.wire)
+        require(_codecs(self.codecs), "codecs must name at least one Codec", self.codecs)
+
+
+def require(met: bool, text: str, value: object) -> None:
+    """Refuse what a listener was told unless a condition is met.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if not met:
+        raise ConfigurationError(f"EventListener: {text} (given: {value!r})")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _seconds(value: object) -> bool:
+    return isinstance(value, int | float) and value >= 0
+
+
+def _codecs(values: object) -> bool:
+    if not isinstance(values, Sequence):
+        return False
+    found = cast("Sequence[object]", values)
+    return len(found) > 0 and all(isinstance(one, Codec) for one in found)
