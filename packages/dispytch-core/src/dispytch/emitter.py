@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -18,6 +19,7 @@ from dispytch.exceptions import (
     TransportError,
 )
 from dispytch.messages import Message
+from dispytch.schedule import seconds_until
 from dispytch.serialization import CloudEvents, Codec, EventWriter, JsonCodec, WireFormat
 from dispytch.transport import Backend, Producer
 
@@ -66,31 +68,56 @@ class EventEmitter:
         self._connection: AbstractAsyncContextManager[Producer] | None = None
         self._producer: Producer | None = None
 
-    async def emit(self, event: EventBase) -> None:
+    async def emit(
+        self,
+        event: EventBase,
+        *,
+        delay: timedelta | float | None = None,
+        at: datetime | None = None,
+    ) -> None:
         """Send one event; return once the broker has durably taken it.
 
+        delay: how long the broker keeps it back, at least; a number means seconds. Events of
+            different delays have no order among each other.
+        at: until when it does, with a time zone; a time that has passed means now.
+
         Raises:
+            ConfigurationError: the backend has no delays, or the time makes no sense; nothing was
+                sent.
             InvalidEvent, EncodeError: it cannot be made a message; nothing was sent.
             TopologyError: the broker cannot have such a topic; nothing was sent.
             MessageTooLarge, Unroutable: the broker refuses it.
             SendTimeout: it may or may not have been taken; see `on_timeout`.
             TransportError: it was not taken, for the reason that the text gives.
         """
-        failures = await self._send([event], [self._message(event)])
+        kept_back = seconds_until(self._backend, delay, at)
+        failures = await self._send([event], [self._message(event)], kept_back)
         for failure in failures.values():
             raise failure from failure.__cause__
 
-    async def emit_many(self, events: Iterable[EventBase]) -> None:
+    async def emit_many(
+        self,
+        events: Iterable[EventBase],
+        *,
+        delay: timedelta | float | None = None,
+        at: datetime | None = None,
+    ) -> None:
         """Send events as one pipelined batch, in order per topic and key.
 
+        delay, at: as `emit` has them, for all of the events.
+
         Raises:
+            ConfigurationError: the backend has no delays, or the time makes no sense; nothing was
+                sent.
             InvalidEvent, EncodeError: one of them cannot be made a message; nothing was sent.
             TopologyError: the broker cannot have the topic of one of them; nothing was sent.
             SendError: names the index of each event that is not confirmed, with its reason. The
                 others are durable.
         """
+        kept_back = seconds_until(self._backend, delay, at)
         batch = list(events)
-        failures = await self._send(batch, [self._message(event) for event in batch])
+        messages = [self._message(event) for event in batch]
+        failures = await self._send(batch, messages, kept_back)
         if failures:
             raise SendError(failures, len(batch))
 
@@ -146,12 +173,12 @@ class EventEmitter:
         return self._writer.message(event)
 
     async def _send(
-        self, events: list[EventBase], messages: list[Message]
+        self, events: list[EventBase], messages: list[Message], delay: float | None
     ) -> dict[int, TransportError]:
         if self._producer is None:
             raise NotRunning("the emitter is not connected: use it inside 'async with emitter:'")
         try:
-            await self._producer.send(messages)
+            await self._producer.send(messages, delay=delay)
         except SendError as error:
             return await self._without_timeouts(events, error.failures)
         return {}
