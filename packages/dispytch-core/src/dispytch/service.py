@@ -8,8 +8,17 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from dispytch.circuit_breaker import Circuit
+from dispytch.clock import Clock
 from dispytch.dead_letters import DeadLetterTopic
-from dispytch.delivery import Aftermath, Broker, Engine, Handling, Outcomes, Partings
+from dispytch.delivery import (
+    Aftermath,
+    Broker,
+    Engine,
+    Handling,
+    Observer,
+    Outcomes,
+    Partings,
+)
 from dispytch.emitter import EventEmitter
 from dispytch.exceptions import TransportError
 from dispytch.health import Health
@@ -28,24 +37,35 @@ _WATCH_AT_LEAST: Final = 0.05
 
 
 class Service:
-    """Connects, prepares the topics, joins the group, and runs events until it is stopped."""
+    """Connects, prepares the topics, joins the group, and runs events until it is stopped.
+
+    clock: the event loop's if not given.
+    observer: is told of failures.
+    """
 
     def __init__(
-        self, settings: Settings, planned: Sequence[PlannedRoute], outcomes: Outcomes
+        self,
+        settings: Settings,
+        planned: Sequence[PlannedRoute],
+        outcomes: Outcomes,
+        *,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._settings = settings
         self._defaults = settings.defaults
         self._planned = planned
         self._outcomes = outcomes
-        self._clock = asyncio.get_running_loop().time
+        self._clock = clock or Clock.of_loop()
         self._aftermath = Aftermath(
             group=settings.group,
             broker=_broker(settings.backend),
             outcomes=outcomes,
             clock=self._clock,
+            observer=observer,
         )
         breaker = settings.circuit_breaker
-        self._circuit = None if breaker is None else Circuit(breaker, self._clock)
+        self._circuit = None if breaker is None else Circuit(breaker, self._clock.time)
         self._engine: Engine | None = None
         self._consumer: Consumer | None = None
         self._partings: Partings | None = None
@@ -81,6 +101,11 @@ class Service:
         """Begin to drain; `live` returns when that is done."""
         if self._engine is not None:
             self._engine.stop()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs of what was received, and nothing can before the clock moves on."""
+        return self._engine is None or self._engine.at_rest
 
     def runs(self, task: "asyncio.Task[object] | None") -> bool:
         """Whether a task is one that handlers run in."""
@@ -185,6 +210,7 @@ class Service:
             drain_timeout=settings.drain_timeout,
             circuit=self._circuit,
             fill_gaps=settings.backend.features.position_per_stream,
+            clock=self._clock,
         )
 
     def _subscription(self, topics: tuple[str, ...]) -> Subscription:

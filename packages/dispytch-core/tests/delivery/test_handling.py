@@ -4,14 +4,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
-from dispytch.delivery import Aftermath, Broker, Handling, Outcomes, Partings
+from dispytch.clock import Clock as SystemClock
+from dispytch.dead_letters import DeadLetterTopic, Failure, FailurePolicy, Unhandled
+from dispytch.delivery import Aftermath, Broker, Handling, Observer, Outcomes, Partings
 from dispytch.delivery.attempt import Attempt, Owed, Parting
 from dispytch.events import Event
 from dispytch.exceptions import (
@@ -117,11 +118,14 @@ class Setup:
         unreadable: FailurePolicy = "halt",
         unhandled: Unhandled = "ignore",
         broker: Broker | None = None,
+        observer: Observer | None = None,
+        **clock: Any,
     ) -> None:
         self.clock = Clock()
+        system = replace(SystemClock.of_loop(), time=self.clock, **clock)
         self.outcomes = Outcomes()
         self.producer = FakeProducer()
-        self.partings = Partings(self.producer, self.outcomes, self.clock)
+        self.partings = Partings(self.producer, self.outcomes, system)
         self.handle = Handling(
             read=CloudEvents().reader(["ce_"]),
             router=Router(routes),
@@ -132,11 +136,12 @@ class Setup:
                 group="billing",
                 broker=broker or Broker(),
                 outcomes=self.outcomes,
-                clock=self.clock,
+                clock=system,
+                observer=observer,
             ),
             partings=self.partings,
             outcomes=self.outcomes,
-            clock=self.clock,
+            clock=system,
         )
 
 
@@ -550,3 +555,69 @@ async def test_a_stranger_on_the_retry_topic_is_undecodable() -> None:
     stranger.lease = Lease("billing.retry", "billing.retry[1]")
     assert await setup.handle(stranger, None) is None
     assert setup.producer.headers["dispytch-reason"] == "undecodable"
+
+
+class Watch:
+    """Notes what an observer is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def failed(
+        self, delivery: Delivery, attempt: Attempt, error: Exception, wait: float | None
+    ) -> None:
+        self.told.append((attempt.number, error, wait))
+
+    def given_up(self, delivery: Delivery, failure: Failure, policy: FailurePolicy) -> None:
+        self.told.append((failure, policy))
+
+
+async def test_an_observer_is_told_of_every_failure_and_of_the_end() -> None:
+    errors = [ValueError("first"), Reject("never")]
+    watch = Watch()
+    policy = DeadLetterTopic()
+    setup = Setup(route(Handler([*errors]), retry=THRICE, dead_letter=policy), observer=watch)
+    one = delivery()
+    owed = await setup.handle(one, None)
+    setup.clock.now += 10
+    assert await setup.handle(one, owed) is None
+    name = route(Handler()).name
+    assert watch.told == [
+        (1, errors[0], 10.0),
+        (2, errors[1], None),
+        (Failure("rejected", errors[1], name, 2), policy),
+    ]
+
+
+async def test_an_observer_is_told_of_what_cannot_be_read() -> None:
+    watch = Watch()
+    setup = Setup(route(Handler(), dead_letter="drop"), observer=watch)
+    assert await setup.handle(delivery(b"not JSON"), None) is None
+    ((failure, policy),) = watch.told
+    assert isinstance(failure, Failure)
+    assert failure.reason == "undecodable"
+    assert policy == "drop"
+
+
+async def test_timeouts_go_by_the_clock() -> None:
+    async def stuck(event: Event[Any]) -> None:
+        await asyncio.Event().wait()
+
+    asked: list[float] = []
+
+    def at_once(seconds: float) -> asyncio.Timeout:
+        asked.append(seconds)
+        return asyncio.timeout(0)
+
+    setup = Setup(route(stuck, timeout=3600, dead_letter="drop"), timeout=at_once)
+    assert await setup.handle(delivery(), None) is None
+    assert asked == [3600]
+    assert setup.outcomes.dropped == 1
+
+
+async def test_what_comes_back_through_the_broker_is_due_by_the_clock() -> None:
+    setup = Setup(
+        route(Handler([ValueError()]), retry=replace(THRICE, delayed=True)), wall=lambda: 5000.0
+    )
+    assert await setup.handle(delivery(), None) is None
+    assert setup.producer.headers["dispytch-due"] == "5010000"

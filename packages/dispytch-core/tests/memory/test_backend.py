@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from dispytch.exceptions import SendError, SendTimeout, TopologyError, Unroutable
-from dispytch.memory import MemoryBackend, consumer
+from dispytch.memory import MemoryBackend, MemoryBroker, consumer
 from dispytch.messages import Lease, Message
 from dispytch.testing.transport.reader import Reader, eventually, nothing, reading
 from dispytch.transport import Declare, Subscription, Topology
@@ -34,6 +34,16 @@ async def send(backend: MemoryBackend, *values: bytes, key: bytes | None = b"key
 
 async def received(reader: Reader, count: int) -> None:
     await eventually(lambda: len(reader.deliveries) >= count, f"{count} deliveries", 5.0)
+
+
+async def test_a_broker_of_its_own_is_shared_with_nobody_of_that_name(name: str) -> None:
+    own = MemoryBroker()
+    await send(MemoryBackend(name, broker=own), b"0")
+    await send(MemoryBackend(name), b"1")
+    async with reading(MemoryBackend("other", broker=own), subscription()) as reader:
+        await received(reader, 1)
+        await nothing(reader)
+    assert [delivery.value for delivery in reader.deliveries] == [b"0"]
 
 
 async def test_backends_of_one_name_share_and_others_do_not(name: str) -> None:

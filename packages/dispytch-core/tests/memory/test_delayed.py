@@ -6,7 +6,11 @@ from uuid import uuid4
 import pytest
 
 from dispytch.memory import MemoryBackend
+from dispytch.memory.bell import Bell
 from dispytch.memory.broker import MemoryBroker
+from dispytch.memory.delayed import Delayed
+from dispytch.memory.log import Record
+from dispytch.memory.topic import Partition
 from dispytch.messages import Message
 from dispytch.testing.transport.reader import Reader, eventually, nothing, reading
 from dispytch.transport import Subscription
@@ -138,3 +142,12 @@ async def test_a_group_at_latest_does_not_get_what_was_due_before_it_came(name: 
         await send(backend, b"1", delay=0.001)
         await received(reader, 1)
     assert reader.values == [b"1"]
+
+
+def test_it_says_when_the_next_record_is_due() -> None:
+    delayed = Delayed(lambda: 0.0)
+    assert delayed.next_due is None
+    partition = Partition("orders", 0, retention=10, room=Bell())
+    for due in (5.0, 3.0):
+        delayed.add(due, partition, Record(None, b"", (), 0))
+    assert delayed.next_due == 3.0

@@ -8,7 +8,17 @@ from dispytch.delivery.aftermath import Aftermath, Broker
 from dispytch.delivery.engine import Engine
 from dispytch.delivery.handling import Handling
 from dispytch.delivery.lanes import Ordering
+from dispytch.delivery.observer import Observer
 from dispytch.delivery.outcomes import Outcomes
 from dispytch.delivery.partings import Partings
 
-__all__ = ["Aftermath", "Broker", "Engine", "Handling", "Ordering", "Outcomes", "Partings"]
+__all__ = [
+    "Aftermath",
+    "Broker",
+    "Engine",
+    "Handling",
+    "Observer",
+    "Ordering",
+    "Outcomes",
+    "Partings",
+]

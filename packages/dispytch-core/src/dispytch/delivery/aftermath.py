@@ -2,10 +2,9 @@
 
 import logging
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from dispytch.clock import Clock
 from dispytch.dead_letters import (
     Failure,
     FailurePolicy,
@@ -13,6 +12,7 @@ from dispytch.dead_letters import (
     dead_letter,
 )
 from dispytch.delivery.attempt import Attempt, Owed, Parting
+from dispytch.delivery.observer import Observer
 from dispytch.delivery.outcomes import Outcomes
 from dispytch.exceptions import (
     DecodeError,
@@ -40,12 +40,20 @@ class Aftermath:
     """Decides what follows a failure; sends nothing itself."""
 
     def __init__(
-        self, *, group: str, broker: Broker, outcomes: Outcomes, clock: Callable[[], float]
+        self,
+        *,
+        group: str,
+        broker: Broker,
+        outcomes: Outcomes,
+        clock: Clock,
+        observer: Observer | None = None,
     ) -> None:
         self._group = group
         self._broker = broker
         self._outcomes = outcomes
-        self._clock = clock
+        self._clock = clock.time
+        self._wall = clock.wall
+        self._observer = observer
         self.last_error: str | None = None
 
     def after(self, failed: Attempt, delivery: Delivery, error: Exception) -> Owed | None:
@@ -58,6 +66,8 @@ class Aftermath:
             failed.failures += 1
         self._note(failed.route.name, error)
         delay = self._delay(failed, error)
+        if self._observer is not None:
+            self._observer.failed(delivery, failed, error, delay)
         if delay is None:
             failure = Failure(reason_of(error), error, failed.route.name, failed.number)
             return self.give_up(failed.route.dead_letter, delivery, failure)
@@ -75,6 +85,8 @@ class Aftermath:
         """
         error, where = failure.error, place(delivery, failure.handler, failure.attempts)
         self._note(where, error)
+        if self._observer is not None:
+            self._observer.given_up(delivery, failure, policy)
         if policy == "halt":
             raise EventHalted(
                 f"{where}: {type(error).__name__}: {error}; the event is left unsettled "
@@ -134,7 +146,7 @@ class Aftermath:
             where,
             exc_info=error,
         )
-        now = time.time()
+        now = self._wall()
         redelivery = Redelivery(
             topic=delivery.topic,
             handler=failed.route.name,
@@ -154,11 +166,9 @@ def place(delivery: Delivery, handler: str | None, attempts: int) -> str:
     return where if handler is None else f"handler {handler}, attempt {attempts}, {where}"
 
 
-def first_attempt(route: Route, redelivery: Redelivery | None, now: float) -> Attempt:
-    """The attempt that a delivery begins with; ``now`` is a time of the event loop's clock."""
-    if redelivery is None:
-        return Attempt(route, 1, 0, now, now, now)
-    wall = time.time() * 1000
+def first_attempt(route: Route, redelivery: Redelivery, clock: Clock) -> Attempt:
+    """The attempt that a delivery begins with that has come back to the group."""
+    now, wall = clock.time(), clock.wall() * 1000
     first, due = redelivery.first_attempt, redelivery.due
     return Attempt(
         route,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from dispytch.circuit_breaker import Circuit
+from dispytch.clock import Clock
 from dispytch.delivery.attempt import Owed
 from dispytch.delivery.lanes import Lane, Lanes, Ordering
 from dispytch.delivery.workers import WorkerPool
@@ -30,6 +31,7 @@ class Engine:
         remembers one position per stream.
 
     circuit: while it is open, nothing starts, or one event at a time.
+    clock: the event loop's if not given.
     """
 
     def __init__(
@@ -41,13 +43,17 @@ class Engine:
         drain_timeout: float,
         circuit: Circuit | None = None,
         fill_gaps: bool = False,
+        clock: Clock | None = None,
     ) -> None:
+        clock = clock or Clock.of_loop()
         self._handle = handle
         self._drain_timeout = drain_timeout
         self._lanes = Lanes(ordering, fill_gaps=fill_gaps)
         serve = self._serve if circuit is None else partial(self._serve_in, circuit)
-        self._pool = WorkerPool(self._lanes, serve, concurrency, circuit)
+        self._pool = WorkerPool(self._lanes, serve, concurrency, circuit, clock)
         self._loop = asyncio.get_running_loop()
+        self._now = clock.time
+        self._call_at = clock.call_at
         self._stopping = asyncio.Event()
         self._unsettled: dict[Delivery, float] = {}
         self._consumer: Consumer | None = None
@@ -89,8 +95,13 @@ class Engine:
     def oldest(self) -> float | None:
         """For how many seconds the oldest of them has been so."""
         for arrived in self._unsettled.values():
-            return self._loop.time() - arrived
+            return self._now() - arrived
         return None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs and nothing can start before the clock has moved on."""
+        return self._pool.at_rest(None)
 
     def stop(self) -> None:
         """Take nothing in any more and forget what has not started; `run` drains and returns."""
@@ -123,7 +134,7 @@ class Engine:
         while not self._stopping.is_set():
             deliveries = await consumer.receive()
             if deliveries and not self._stopping.is_set():
-                self._unsettled.update(dict.fromkeys(deliveries, self._loop.time()))
+                self._unsettled.update(dict.fromkeys(deliveries, self._now()))
                 self._lanes.add(deliveries)
                 self._pool.wake()
 
@@ -136,7 +147,7 @@ class Engine:
             self._lanes.advance(lane)
         else:
             lane.owed = owed
-            self._loop.call_at(min(one.due for one in owed), self._again, lane)
+            self._call_at(min(one.due for one in owed), self._again, lane)
 
     async def _serve_in(self, circuit: Circuit, lane: Lane) -> None:
         delivery = lane.waiting[0]

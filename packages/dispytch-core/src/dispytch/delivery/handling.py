@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from dispytch.circuit_breaker import Circuit
+from dispytch.clock import Clock
 from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
 from dispytch.delivery.aftermath import Aftermath, first_attempt, reason_of
 from dispytch.delivery.attempt import Attempt, Owed, Parting
@@ -54,7 +56,7 @@ class Handling:
         aftermath: Aftermath,
         partings: Partings,
         outcomes: Outcomes,
-        clock: Callable[[], float],
+        clock: Clock,
         circuit: Circuit | None = None,
     ) -> None:
         self._read = read
@@ -66,6 +68,7 @@ class Handling:
         self._partings = partings
         self._outcomes = outcomes
         self._clock = clock
+        self._now = clock.time
         self._circuit = circuit
         self._unhandled: set[tuple[str, str | None]] = set()
 
@@ -84,7 +87,7 @@ class Handling:
         routes = self._router.find(delivery.topic, envelope.type)
         if not routes:
             return await self._pay(delivery, self._pass_over(delivery, envelope, None))
-        now = self._clock()
+        now = self._now()
         owed = []
         for route in routes:
             failure = await self._run(route, 1, delivery, envelope)
@@ -106,12 +109,11 @@ class Handling:
             routes = [route for route in routes if route.name == redelivery.handler]
         if not routes:
             return self._pass_over(delivery, envelope, redelivery)
-        now = self._clock()
-        return [first_attempt(route, redelivery, now) for route in routes]
+        return [first_attempt(route, redelivery, self._clock) for route in routes]
 
     async def _pay(self, delivery: Delivery, owed: Sequence[Owed]) -> Sequence[Owed] | None:
         envelope: Envelope | None = None
-        now = self._clock()
+        now = self._now()
         still_owed: list[Owed] = []
         for one in owed:
             if one.due > now:
@@ -133,7 +135,9 @@ class Handling:
             body = route.decode(envelope)
         except SerializationError as refusal:
             return _Refused(refusal)
-        error = await _run_caught(route, Event(body, envelope, delivery, number, route.name))
+        error = await _run_caught(
+            route, Event(body, envelope, delivery, number, route.name), self._clock
+        )
         if self._circuit is not None:
             self._circuit.note(delivery, error)
         if error is None:
@@ -195,12 +199,12 @@ class _Refused(Exception):
         super().__init__(refusal)
 
 
-async def _run_caught(route: Route, event: Event[Any]) -> Exception | None:
+async def _run_caught(route: Route, event: Event[Any], clock: Clock) -> Exception | None:
     try:
         if route.timeout is None:
             await route.run(event)
         else:
-            await _run_within(route.timeout, route, event)
+            await _run_within(clock.timeout(route.timeout), route, event)
     except Exception as error:
         return error
     except asyncio.CancelledError as error:
@@ -214,12 +218,16 @@ async def _run_caught(route: Route, event: Event[Any]) -> Exception | None:
     return None
 
 
-async def _run_within(seconds: float, route: Route, event: Event[Any]) -> None:
-    limit = asyncio.timeout(seconds)
+async def _run_within(
+    allowed: AbstractAsyncContextManager[asyncio.Timeout], route: Route, event: Event[Any]
+) -> None:
+    limit: asyncio.Timeout | None = None
     try:
-        async with limit:
+        async with allowed as limit:
             await route.run(event)
     except TimeoutError as error:
-        if not limit.expired():
+        if limit is None or not limit.expired():
             raise
-        raise HandlerTimeout(f"{route.name} ran longer than its timeout of {seconds} s") from error
+        raise HandlerTimeout(
+            f"{route.name} ran longer than its timeout of {route.timeout} s"
+        ) from error

@@ -1,9 +1,9 @@
 """Sending failed events on, until the broker has them."""
 
 import logging
-from collections.abc import Callable
 from typing import Final
 
+from dispytch.clock import Clock
 from dispytch.dead_letters import without_details
 from dispytch.delivery.attempt import Parting
 from dispytch.delivery.outcomes import Outcomes
@@ -22,10 +22,10 @@ class Partings:
     ``trouble`` is the reason why the last send failed; None after one that did not.
     """
 
-    def __init__(self, producer: Producer, outcomes: Outcomes, clock: Callable[[], float]) -> None:
+    def __init__(self, producer: Producer, outcomes: Outcomes, clock: Clock) -> None:
         self._producer = producer
         self._outcomes = outcomes
-        self._clock = clock
+        self._clock = clock.time
         self.trouble: str | None = None
 
     async def send(self, parting: Parting) -> Parting | None:

@@ -8,6 +8,7 @@ from contextvars import copy_context
 from typing import Any, Final
 
 from dispytch.circuit_breaker import Circuit
+from dispytch.clock import Clock, Timer
 from dispytch.delivery.lanes import Lane, Lanes
 from dispytch.exceptions import DispytchError
 from dispytch.messages import Lease
@@ -36,14 +37,16 @@ class WorkerPool:
         serve: Callable[[Lane], Awaitable[None]],
         size: int,
         circuit: Circuit | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._call_at = (clock or Clock.of_loop()).call_at
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._lanes = lanes
         self._serve = serve
         self._size = size
         self._circuit = circuit
-        self._resuming: asyncio.TimerHandle | None = None
+        self._resuming: Timer | None = None
         if circuit is not None:
             circuit.on_change = self._summon
         self._workers: set[_Worker] = set()
@@ -80,7 +83,7 @@ class WorkerPool:
         self._watchers += 1
         try:
             async with asyncio.timeout_at(deadline):
-                while self._busy(leases) or self._may_still_run(leases):
+                while not self.at_rest(leases):
                     self._progress.clear()
                     await self._progress.wait()
             return True
@@ -88,6 +91,10 @@ class WorkerPool:
             return False
         finally:
             self._watchers -= 1
+
+    def at_rest(self, leases: Collection[Lease] | None) -> bool:
+        """Whether nothing runs of these leases, None for all, and nothing of them may start."""
+        return not (self._busy(leases) or self._may_still_run(leases))
 
     def has(self, task: "asyncio.Task[Any] | None") -> bool:
         """Whether a task is one of the workers."""
@@ -205,7 +212,7 @@ class WorkerPool:
         """Park until the circuit may allow events again."""
         # While a probe runs, its worker comes back by itself, and the circuit tells of its outcome.
         if self._resuming is None and circuit.next_probe is not None:
-            self._resuming = self._loop.call_at(circuit.next_probe, self._resume)
+            self._resuming = self._call_at(circuit.next_probe, self._resume)
         await self._park()
 
     def _resume(self) -> None:

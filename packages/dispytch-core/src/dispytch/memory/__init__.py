@@ -5,6 +5,7 @@ but nothing outlives the process.
 """
 
 from dispytch.memory.backend import MemoryBackend
+from dispytch.memory.broker import MemoryBroker
 from dispytch.memory.config import MemoryConfig
 
-__all__ = ["MemoryBackend", "MemoryConfig"]
+__all__ = ["MemoryBackend", "MemoryBroker", "MemoryConfig"]

@@ -26,6 +26,7 @@ class MemoryBackend(Backend):
     retention: how many records each of them holds at most.
     send_timeout: how many seconds `send` waits for room.
     declare: what becomes of missing topics.
+    broker: one of its own in place of the one of that name, as for a test.
 
     Raises:
         ConfigurationError: a value that makes no sense.
@@ -44,6 +45,7 @@ class MemoryBackend(Backend):
         retention: int = 100_000,
         send_timeout: float = 10.0,
         declare: Declare = "auto",
+        broker: MemoryBroker | None = None,
     ) -> None:
         self.config = MemoryConfig.of(
             name=name,
@@ -52,7 +54,7 @@ class MemoryBackend(Backend):
             send_timeout=send_timeout,
             declare=declare,
         )
-        self._broker = MemoryBroker.named(name)
+        self._broker = MemoryBroker.named(name) if broker is None else broker
 
     @classmethod
     def from_url(cls, url: str) -> Self:

@@ -36,6 +36,11 @@ class Delayed:
     def __len__(self) -> int:
         return len(self._waiting) + sum(map(len, self._due.values()))
 
+    @property
+    def next_due(self) -> float | None:
+        """When the next record is due; None when none waits."""
+        return self._waiting[0][0] if self._waiting else None
+
     def add(self, due: float, partition: Partition, record: Record) -> None:
         """Have a record appended once the clock has reached ``due``."""
         number = next(self._numbers)

@@ -1,0 +1,47 @@
+"""Where a listener has its time from."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from time import time as since_the_epoch
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """Have it not come; without effect once it has."""
+        ...
+
+
+class CallAt(Protocol):
+    """As `asyncio.loop.call_at`: calls ``callback(*args)`` once, at a time of the clock."""
+
+    def __call__(self, when: float, callback: Callable[..., object], /, *args: object) -> Timer:
+        """Have it called; never early."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """The time that attempts, delays and timeouts go by: the event loop's, but for tests.
+
+    A clean end and a breath for the event loop don't: their deadlines are always real.
+
+    time: seconds from any start on. wall: seconds since the epoch.
+    call_at: calls something at a time of ``time``.
+    timeout: as `asyncio.timeout`, for a number of seconds from now on.
+    """
+
+    time: Callable[[], float]
+    call_at: CallAt
+    wall: Callable[[], float] = since_the_epoch
+    timeout: Callable[[float], AbstractAsyncContextManager[asyncio.Timeout]] = asyncio.timeout
+
+    @classmethod
+    def of_loop(cls) -> "Clock":
+        """The clock of the event loop that runs."""
+        loop = asyncio.get_running_loop()
+        return cls(time=loop.time, call_at=loop.call_at)
