@@ -16,6 +16,7 @@ from dispytch.replay import DeadLetter, DeadLetters
 from dispytch.retry import RetryPolicy
 from dispytch.routing import HandlerGroup
 from dispytch.serialization import CloudEvents, Envelope0x
+from dispytch.upcasts import Upcast, upcast
 
 __path__ = pkgutil.extend_path(__path__, __name__)
 
@@ -41,5 +42,7 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "Skip",
+    "Upcast",
     "__path__",
+    "upcast",
 ]

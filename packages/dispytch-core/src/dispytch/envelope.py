@@ -8,12 +8,14 @@ class Envelope:
     """An event on the wire: its attributes, and its body still in bytes.
 
     The names are those of CloudEvents 1.0, whatever format the message had. ``type`` is None when
-    a foreign producer gave none; ``time`` is an RFC 3339 text.
+    a foreign producer gave none, and so are ``content_type`` and ``version``, the version of the
+    body; ``time`` is an RFC 3339 text.
     """
 
     id: str
     type: str | None
     source: str | None
     time: str | None
-    content_type: str
+    content_type: str | None
     data: bytes
+    version: int | None = None

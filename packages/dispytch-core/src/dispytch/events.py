@@ -28,6 +28,7 @@ class EventBase(BaseModel):
     - ``__event_type__``: what handlers tell events of one topic apart by.
     - ``__key__``: a template; events of one topic and key are handled in order. None, or a field
       that is None, keeps no order.
+    - ``__version__``: which version of its type's body this is, see `upcast`; 1 if not given.
     - ``__backend_config__``: what one backend should know of it, or several, one for each backend.
 
     An event is emitted under the same id however often it is emitted, after pickling too; a copy
@@ -44,6 +45,7 @@ class EventBase(BaseModel):
     __topic__: ClassVar[str]
     __event_type__: ClassVar[str]
     __key__: ClassVar[str | None] = None
+    __version__: ClassVar[int | None] = None
     __backend_config__: ClassVar[EventConfig | Sequence[EventConfig] | None] = None
 
     @property
@@ -95,6 +97,11 @@ class Event(Generic[Body]):
     def type(self) -> str | None:
         """Its type, or None when a foreign producer gave none."""
         return self.envelope.type
+
+    @property
+    def version(self) -> int:
+        """The version of the body that was emitted; 1 when its producer gave none."""
+        return 1 if self.envelope.version is None else self.envelope.version
 
     @property
     def source(self) -> str | None:

@@ -32,7 +32,7 @@ from dispytch.messages import Delivery, Lease, Message
 from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Route, Router
-from dispytch.serialization import CloudEvents, Codecs
+from dispytch.serialization import Bodies, CloudEvents, Codecs
 from dispytch.transport import Producer
 
 THRICE = RetryPolicy(attempts=3, delay=10.0, factor=1.0, jitter=False)
@@ -72,8 +72,7 @@ def route(
         name=name,
         topic="orders",
         event=event,
-        adapter=TypeAdapter(Order),
-        codecs=Codecs(),
+        decode=Bodies(Codecs(), Order, TypeAdapter(Order)).decode,
         run=run,
         retry=retry or RetryPolicy(),
         dead_letter=dead_letter,

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from dispytch.events import Event
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Route, Router
-from dispytch.serialization import Codecs
+from dispytch.serialization import Bodies, Codecs
 
 topics = st.sampled_from(["orders", "users", "order", "orders.eu", ""])
 types = st.none() | st.sampled_from(["placed", "paid", "place", ""])
@@ -23,8 +23,7 @@ def route(topic: str, event: str | None) -> Route:
         name="handler",
         topic=topic,
         event=event,
-        adapter=TypeAdapter(int),
-        codecs=Codecs(),
+        decode=Bodies(Codecs(), int, TypeAdapter(int)).decode,
         run=run,
         retry=RetryPolicy(),
         dead_letter="halt",

@@ -71,7 +71,7 @@ def test_binary_mode() -> None:
 
 def test_binary_mode_with_what_is_required_alone() -> None:
     headers = without(BINARY, "ce_time", "content-type")
-    assert read(b"1", headers) == Envelope("1", "placed", "shop", None, "application/json", b"1")
+    assert read(b"1", headers) == Envelope("1", "placed", "shop", None, None, b"1")
 
 
 @pytest.mark.parametrize("prefix", ["cloudEvents_", "cloudEvents:"])
@@ -267,9 +267,7 @@ def test_whatever_is_structured_is_read_or_refused(event: dict[str, Any]) -> Non
 
 
 def test_a_plain_message() -> None:
-    assert read(b"[1]", {}) == Envelope(
-        "orders[3]/42", None, None, None, "application/json", b"[1]"
-    )
+    assert read(b"[1]", {}) == Envelope("orders[3]/42", None, None, None, None, b"[1]")
 
 
 def test_a_plain_message_with_headers() -> None:

@@ -11,6 +11,7 @@ from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Middleware
 from dispytch.retry import ErrorTypes, RetryPolicy
 from dispytch.routing.registration import Handler, Registration
+from dispytch.upcasts import Upcast
 
 F = TypeVar("F", bound=Handler)
 
@@ -24,6 +25,7 @@ class HandlerGroup:
     prefix: set before the topic of every handler within, as it stands: ``"billing."``.
     dead_letter: for handlers within that say nothing of it, see `FailurePolicy`.
     middlewares: around every handler within, the first one outermost.
+    upcasts: for events of older versions, see `upcast`; for every handler within.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class HandlerGroup:
         prefix: str = "",
         dead_letter: FailurePolicy | None = None,
         middlewares: Sequence[Middleware] = (),
+        upcasts: Sequence[Upcast] = (),
     ) -> None:
         for option, value in (
             ("default_topic", default_topic),
@@ -46,6 +49,7 @@ class HandlerGroup:
         self._prefix = prefix
         self._dead_letter = None if dead_letter is None else checked(dead_letter)
         self._middlewares = tuple(middlewares)
+        self._upcasts = _checked_upcasts(upcasts)
         self._members: list[Registration | HandlerGroup] = []
 
     def handler(
@@ -141,11 +145,21 @@ class HandlerGroup:
             topic=None if inner.topic is None else self._prefix + inner.topic,
             dead_letter=self._dead_letter if inner.dead_letter is None else inner.dead_letter,
             middlewares=self._middlewares + inner.middlewares,
+            upcasts=self._upcasts + inner.upcasts,
         )
 
 
 def _first(own: str | None, default: str | None) -> str | None:
     return default if own is None else own
+
+
+def _checked_upcasts(upcasts: Sequence[Upcast]) -> tuple[Upcast, ...]:
+    for one in upcasts:
+        if not isinstance(one, Upcast):
+            raise ConfigurationError(
+                f"upcasts takes what @upcast(event=..., from_version=...) makes, not {one!r}"
+            )
+    return tuple(upcasts)
 
 
 def _check_text(option: str, value: object) -> None:

@@ -12,12 +12,14 @@ from pydantic.errors import PydanticSchemaGenerationError
 from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies import Plan, bind, compile_handler
 from dispytch.dependencies.callables import identity_of
-from dispytch.exceptions import InvalidHandler
+from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Middleware, wrap
 from dispytch.retry import RetryPolicy
+from dispytch.routing.decoding import decoding, plan_upcasts
 from dispytch.routing.registration import Registration
 from dispytch.routing.route import Route
-from dispytch.serialization import Codecs
+from dispytch.serialization import Bodies, Codecs
+from dispytch.upcasts import Upcasts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +41,23 @@ class PlannedRoute:
     topic: str
     plan: Plan
     adapter: TypeAdapter[Any]
+    upcasts: Mapping[str, Upcasts]
 
     def bind(
         self, defaults: Defaults, values: Mapping[type, object], threads: Executor | None = None
     ) -> Route:
-        """The route, with the values that its dependencies ask for by type, and its threads."""
+        """The route, with the values that its dependencies ask for by type, and its threads.
+
+        Raises:
+            InvalidHandler: one of the codecs cannot hold such a body.
+        """
         given = self.registration
+        bodies = _bodies(self.name, defaults.codecs, self.plan.body, self.adapter)
         return Route(
             name=self.name,
             topic=self.topic,
             event=given.event,
-            adapter=self.adapter,
-            codecs=defaults.codecs,
+            decode=decoding(bodies, self.upcasts),
             run=wrap(bind(self.plan, values, threads), defaults.middlewares + given.middlewares),
             retry=given.retry or defaults.retry,
             dead_letter=given.dead_letter or defaults.dead_letter,
@@ -103,7 +110,15 @@ def _planned(name: str, registration: Registration, provided: Collection[type]) 
         )
     plan = compile_handler(registration.handler, provided=provided)
     adapter = _adapter(registration, plan.body)
-    return PlannedRoute(name, registration, registration.topic, plan, adapter)
+    upcasts = plan_upcasts(registration, plan.body)
+    return PlannedRoute(name, registration, registration.topic, plan, adapter, upcasts)
+
+
+def _bodies(name: str, codecs: Codecs, body: Any, adapter: TypeAdapter[Any]) -> Bodies:
+    try:
+        return Bodies(codecs, body, adapter)
+    except ConfigurationError as error:
+        raise InvalidHandler(f"handler {name}: {error}") from error
 
 
 def _adapter(registration: Registration, body: Any) -> TypeAdapter[Any]:

@@ -8,6 +8,7 @@ from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies.callables import full_name_of
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
+from dispytch.upcasts import Upcast
 
 Handler = Callable[..., Any]
 
@@ -26,6 +27,7 @@ class Registration:
     dead_letter: FailurePolicy | None
     timeout: float | None
     middlewares: tuple[Middleware, ...] = ()
+    upcasts: tuple[Upcast, ...] = ()
 
     @property
     def name(self) -> str:

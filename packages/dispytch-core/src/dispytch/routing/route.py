@@ -1,38 +1,31 @@
 """One handler, ready to run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from dispytch.dead_letters import FailurePolicy
 from dispytch.envelope import Envelope
 from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
-from dispytch.serialization import Codecs
+
+Decode = Callable[[Envelope], Any]
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Route:
     """A handler with everything around it: body, dependencies, middlewares and policies.
 
-    ``run`` takes an event whose body `decode` has made.
+    ``decode`` gives the body that this handler asks for; ``run`` takes an event that has it.
+    ``decode`` raises `DecodeError` or `BodyInvalid` when it cannot be had from these bytes, and
+    `Unresolved` when somebody has to be asked first.
     """
 
     name: str
     topic: str
     event: str | None
-    adapter: TypeAdapter[Any]
-    codecs: Codecs
+    decode: Decode
     run: Next
     retry: RetryPolicy
     dead_letter: FailurePolicy
     timeout: float | None
-
-    def decode(self, envelope: Envelope) -> Any:
-        """The body that this handler asks for.
-
-        Raises:
-            DecodeError, BodyInvalid: it cannot be had from these bytes.
-        """
-        return self.codecs.reading(envelope.content_type).decode(self.adapter, envelope.data)

@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pydantic_core
 
@@ -20,6 +20,10 @@ from dispytch.serialization.wire import Reader, WireFormat, Writer
 
 TypeOf = Callable[[Delivery], str | None]
 """Tells the type of a message that has no envelope."""
+
+_VERSION: Final = "dataversion"
+"""Dispytch's extension attribute for the version of a body, named as in the event schema of Azure
+Event Grid. Producers that know nothing of it leave it away."""
 
 _STRUCTURED = b"application/cloudevents+json"
 _STRUCTURED_ANY = b"application/cloudevents"
@@ -57,8 +61,8 @@ class CloudEvents(WireFormat):
 
     def writer(self, prefixes: Sequence[str]) -> Writer:
         """Write binary mode."""
-        id_, type_, source, time, specversion = (
-            prefixes[0] + name for name in ("id", "type", "source", "time", "specversion")
+        id_, type_, source, time, specversion, version = (
+            prefixes[0] + name for name in ("id", "type", "source", "time", "specversion", _VERSION)
         )
 
         def write(envelope: Envelope) -> tuple[bytes, Headers]:
@@ -66,12 +70,14 @@ class CloudEvents(WireFormat):
                 (specversion, b"1.0"),
                 (id_, envelope.id.encode()),
                 (source, (envelope.source or "").encode()),
-                (CONTENT_TYPE, envelope.content_type.encode()),
+                (CONTENT_TYPE, (envelope.content_type or JSON).encode()),
             ]
             if envelope.type is not None:
                 headers.append((type_, envelope.type.encode()))
             if envelope.time is not None:
                 headers.append((time, envelope.time.encode()))
+            if envelope.version is not None:
+                headers.append((version, str(envelope.version).encode()))
             return envelope.data, headers
 
         return write
@@ -83,7 +89,7 @@ class CloudEvents(WireFormat):
             type=self._plain_type(headers, delivery),
             source=None,
             time=None,
-            content_type=_text(headers, CONTENT_TYPE) or JSON,
+            content_type=_text(headers, CONTENT_TYPE) or None,
             data=delivery.value,
         )
 
@@ -105,6 +111,7 @@ class _BinaryReader:
         self.type = prefix + "type"
         self._source = prefix + "source"
         self._time = prefix + "time"
+        self._version = prefix + _VERSION
 
     def read(self, headers: Mapping[str, bytes], value: bytes) -> Envelope:
         try:
@@ -115,8 +122,9 @@ class _BinaryReader:
                 headers[self.type].decode(),
                 headers[self._source].decode(),
                 _time(headers.get(self._time)),
-                content_type.decode() if content_type is not None else JSON,
+                content_type.decode() if content_type else None,
                 value,
+                _version(headers.get(self._version)),
             )
         except KeyError as error:
             raise DecodeError(f"a CloudEvent lacks the attribute {error.args[0]!r}") from error
@@ -146,6 +154,7 @@ def _read_structured(content_type: bytes, value: bytes) -> Envelope:
         time=event.get("time"),
         content_type=data_type,
         data=_structured_data(event, data_type),
+        version=_version(event.get(_VERSION)),
     )
 
 
@@ -180,6 +189,19 @@ def _json_object(value: bytes) -> dict[str, Any]:
 def _check_version(version: str) -> None:
     if not version.startswith("1."):
         raise DecodeError(f"CloudEvents 1.x can be read, this one says {version!r}")
+
+
+def _version(value: Any) -> int | None:
+    """The version of the body, which CloudEvents carries as a number or as text."""
+    if value is None or (type(value) is int and value >= 1):
+        return value
+    try:
+        version = int(value)
+    except (TypeError, ValueError):
+        version = 0
+    if version < 1 or isinstance(value, bool | float):
+        raise DecodeError(f"the CloudEvent's {_VERSION} must be a number from 1, not {value!r}")
+    return version
 
 
 def _time(value: bytes | None) -> str | None:

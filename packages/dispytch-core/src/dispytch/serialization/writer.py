@@ -10,7 +10,7 @@ from dispytch.event_config import EventConfig
 from dispytch.events import EventBase
 from dispytch.exceptions import InvalidEvent
 from dispytch.messages import Message
-from dispytch.serialization.codec import Codec
+from dispytch.serialization.codec import BodyCodec, Codec
 from dispytch.serialization.wire import WireFormat
 from dispytch.templates import Template
 
@@ -41,30 +41,39 @@ class EventWriter:
 
         Raises:
             InvalidEvent: its class lacks a topic or a type, or a template's field.
+            ConfigurationError: the format cannot hold such a body.
             EncodeError: its body cannot be written.
+            Unresolved: the codec has to ask somebody first.
         """
         form = self._forms.get(type(event))
         if form is None:
-            form = self._forms[type(event)] = _Form(type(event), self._config_type)
+            form = self._forms[type(event)] = _Form(type(event), self._codec, self._config_type)
+        topic = form.topic(event)
         envelope = Envelope(
             event.__event_id__,
             form.type,
             self._source,
             event.__event_time__,
             self._codec.content_type,
-            self._codec.encode(form.adapter, event),
+            form.body(topic).encode(event),
+            form.version,
         )
         value, headers = self._write(envelope)
-        return Message(form.topic(event), value, form.key(event), headers, form.config(event))
+        return Message(topic, value, form.key(event), headers, form.config(event))
 
 
 class _Form:
     """What there is to know about an event class before one of its events is written."""
 
-    def __init__(self, model: type[EventBase], config_type: type[EventConfig] | None) -> None:
+    def __init__(
+        self, model: type[EventBase], codec: Codec, config_type: type[EventConfig] | None
+    ) -> None:
         self.type = _declared(model, "__event_type__", "user_registered")
-        self.adapter: TypeAdapter[Any] = TypeAdapter(model)
+        self.version = _version(model)
         self._topic = _template(model, "__topic__", _declared(model, "__topic__", "user_events"))
+        self._body = codec.bind(model, TypeAdapter[Any](model))
+        if self._topic.constant is not None:
+            self._body = self._body.for_topic(self._topic.constant)
         key = _optional(model, "__key__")
         self._key = _template(model, "__key__", key) if key else None
         self._config = _config_for(model, config_type)
@@ -76,6 +85,9 @@ class _Form:
     def topic(self, event: EventBase) -> str:
         constant = self._topic.constant
         return self._topic.fill(event) if constant is None else constant
+
+    def body(self, topic: str) -> BodyCodec:
+        return self._body if self._topic.constant is not None else self._body.for_topic(topic)
 
     def key(self, event: EventBase) -> bytes | None:
         key = self._key.fill_optional(event) if self._key else None
@@ -103,6 +115,16 @@ def _optional(model: type[EventBase], name: str) -> str | None:
         return value
     raise InvalidEvent(
         f"the {name} of {model.__module__}.{model.__qualname__} must be a text, not {value!r}"
+    )
+
+
+def _version(model: type[EventBase]) -> int | None:
+    version: object = model.__version__
+    if version is None or (type(version) is int and version >= 1):
+        return version
+    raise InvalidEvent(
+        f"the __version__ of {model.__module__}.{model.__qualname__} must be a whole number "
+        f"from 1, not {version!r}"
     )
 
 

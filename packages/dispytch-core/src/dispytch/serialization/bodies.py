@@ -1,0 +1,87 @@
+"""The choice of a codec by content type, and bodies read with it."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from dispytch.envelope import Envelope
+from dispytch.exceptions import DecodeError
+from dispytch.serialization.codec import BodyCodec, Change, Codec
+from dispytch.serialization.formats.json import JsonCodec
+
+_REMEMBERED: Final = 256
+"""How many spellings of content types are kept in mind; foreign producers may invent more."""
+
+
+class Codecs:
+    """The codecs of a listener; the first one writes, and reads what names no content type.
+
+    A content type's parameters are left aside, and ``application/vnd.acme+json`` is JSON. The
+    codec that writes a type is asked before those that only read it.
+    """
+
+    def __init__(self, codecs: Iterable[Codec] = (JsonCodec(),)) -> None:
+        self.all: Final = tuple(codecs)
+        self.writer: Final = self.all[0]
+        self._by_type: dict[str | None, Codec] = {None: self.writer}
+
+    def reading(self, content_type: str | None) -> Codec:
+        """The codec for a content type as it stands on the wire; None when there stands none.
+
+        Raises:
+            DecodeError: none of the codecs reads it; the text names those there are.
+        """
+        codec = self._by_type.get(content_type)
+        return codec if codec is not None else self._find(content_type or "")
+
+    def _find(self, content_type: str) -> Codec:
+        bare = content_type.partition(";")[0].strip().lower()
+        suffix = f"application/{bare.rpartition('+')[2]}" if "+" in bare else bare
+        wanted = {bare, suffix}
+        written = (codec for codec in self.all if codec.content_type in wanted)
+        read = (codec for codec in self.all if wanted.intersection(codec.reads))
+        codec = next(written, None) or next(read, None)
+        if codec is None:
+            raise DecodeError(
+                f"no codec reads the content type {content_type!r}; there are: "
+                + ", ".join(codec.content_type for codec in self.all)
+            )
+        if len(self._by_type) < _REMEMBERED:
+            self._by_type[content_type] = codec
+        return codec
+
+
+class Bodies:
+    """Bodies of one type, read with whichever codec a message's content type asks for.
+
+    Raises:
+        ConfigurationError: one of the codecs cannot hold such a body.
+    """
+
+    def __init__(self, codecs: Codecs, body: Any, adapter: TypeAdapter[Any]) -> None:
+        self._codecs = codecs
+        self._bound = {codec: codec.bind(body, adapter) for codec in codecs.all}
+        self._by_type: dict[str | None, BodyCodec] = {}
+
+    def decode(self, envelope: Envelope) -> Any:
+        """The body of an event.
+
+        Raises:
+            DecodeError, BodyInvalid: it cannot be had from these bytes.
+            Unresolved: somebody has to be asked first.
+        """
+        codec = self._by_type.get(envelope.content_type)
+        if codec is None:
+            codec = self._find(envelope.content_type)
+        return codec.decode(envelope.data)
+
+    def decode_changed(self, envelope: Envelope, change: Change) -> Any:
+        """As `decode`, with a change of the plain data before it is validated."""
+        return self._find(envelope.content_type).decode(envelope.data, change)
+
+    def _find(self, content_type: str | None) -> BodyCodec:
+        codec = self._bound[self._codecs.reading(content_type)]
+        if len(self._by_type) < _REMEMBERED:
+            self._by_type[content_type] = codec
+        return codec

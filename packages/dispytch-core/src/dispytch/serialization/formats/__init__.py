@@ -1,0 +1,1 @@
+"""The formats of bodies, one file each."""
