@@ -1,24 +1,59 @@
-"""What can be said on the command line of a benchmark."""
+"""What can be said on the command line."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from .case import Case
+from .runner import Extent
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Where to measure, how many events in each round, and how many rounds."""
+    """Which cases to run, how much of them, and where to put what they show.
 
-    url: str
-    events: int
-    rounds: int
+    output: a folder for the results. docs: whether the documentation is written anew from them.
+    again: results that were measured before, to write the documentation from.
+    """
+
+    cases: tuple[Case, ...]
+    extent: Extent
+    output: Path
+    docs: bool
+    again: Path | None
 
 
-def parsed(description: str | None, *, needs_url: bool, events: int) -> Arguments:
-    """The command line's arguments; ``events`` is the default for how many."""
-    parser = argparse.ArgumentParser(description=description)
-    if needs_url:
-        parser.add_argument("url", help="kafka://host:port or rabbitmq://user:password@host/")
-    parser.add_argument("--events", type=int, default=events, help="in each round (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="for each side (%(default)s)")
-    given = parser.parse_args()
-    return Arguments(getattr(given, "url", ""), given.events, given.rounds)
+def parsed(cases: Sequence[Case], given: Sequence[str] | None = None) -> Arguments:
+    """The command line's arguments."""
+    parser = argparse.ArgumentParser(prog="hatch run bench", description=__doc__)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="all of them, if none is given")
+    parser.add_argument("--list", action="store_true", help="name the cases, and end")
+    parser.add_argument("--full", action="store_true", help="the long form, for figures to keep")
+    parser.add_argument("--events", type=_positive, help="in each round, instead of the form's")
+    parser.add_argument("--rounds", type=_positive, help="instead of the form's")
+    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), metavar="FOLDER")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.* anew")
+    parser.add_argument(
+        "--again", type=Path, metavar="JSON", help="run nothing: take these results"
+    )
+    said = parser.parse_args(given)
+    if said.list:
+        parser.exit(message="".join(f"{case.name:28} {case.title}\n" for case in cases))
+    known = {case.name: case for case in cases}
+    if unknown := [name for name in said.cases if name not in known]:
+        parser.error(f"there is no case {', '.join(unknown)}; the cases are {', '.join(known)}")
+    return Arguments(
+        tuple(known[name] for name in dict.fromkeys(said.cases)) or tuple(cases),
+        Extent(said.full, said.events, said.rounds),
+        said.output,
+        said.write_docs,
+        said.again,
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
