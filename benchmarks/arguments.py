@@ -39,7 +39,8 @@ def parsed(cases: Sequence[Case], given: Sequence[str] | None = None) -> Argumen
     )
     said = parser.parse_args(given)
     if said.list:
-        parser.exit(message="".join(f"{case.name:28} {case.title}\n" for case in cases))
+        print("\n".join(f"{case.name:28} {case.title}" for case in cases))
+        parser.exit()
     known = {case.name: case for case in cases}
     if unknown := [name for name in said.cases if name not in known]:
         parser.error(f"there is no case {', '.join(unknown)}; the cases are {', '.join(known)}")

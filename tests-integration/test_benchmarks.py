@@ -24,6 +24,7 @@ def listed() -> list[str]:
         check=True,
         timeout=60,
     )
+    assert said.stdout, "no cases"
     return [line.split()[0] for line in said.stdout.splitlines()]
 
 
