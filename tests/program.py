@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .pages import Block, Page
@@ -16,7 +16,7 @@ _FUTURE = __future__.annotations.compiler_flag
 
 
 async def run(page: Page) -> types.ModuleType:
-    """Run a page's blocks of Python, in order, in one fresh module; then its ``main()``.
+    """Run a page's blocks of Python, in order, in one fresh module; then its tests, and ``main()``.
 
     A block may await at its top level. ``main()``, async or not, is called in the end if the page
     has an ``if __name__ == "__main__":``, in place of what stands there. Tracebacks show the page
@@ -31,6 +31,8 @@ async def run(page: Page) -> types.ModuleType:
             flags |= code.co_flags & _FUTURE
             guarded |= any(map(_is_guard, tree.body))
             await _awaited(eval(code, module.__dict__))
+        for test in _tests(module):
+            await _awaited(test())
         if guarded:
             await _awaited(module.main())
         return module
@@ -53,6 +55,12 @@ def _module(page: Page) -> Iterator[types.ModuleType]:
 def _parsed(page: Page, block: Block) -> ast.Module:
     # Empty lines before it put every line of the block where the page has it.
     return ast.parse("\n" * (block.line - 1) + block.code, str(page.path))
+
+
+def _tests(module: types.ModuleType) -> list[Callable[[], object]]:
+    """The tests that a page defines, but for those that need a fixture."""
+    functions = [value for name, value in vars(module).items() if name.startswith("test_")]
+    return [test for test in functions if not inspect.signature(test).parameters]
 
 
 def _is_guard(statement: ast.stmt) -> bool:

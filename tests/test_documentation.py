@@ -2,7 +2,8 @@
 
 The blocks of Python of a page are run in order, as one program; kafka:// and amqp:// URLs mean an
 in-memory broker there, and `EventListener.listen` returns once everything emitted is handled. If
-the page has blocks called ``output``, they are what the program prints.
+the page has blocks called ``output``, they are what the program prints. Functions named ``test_*``
+are run as well, but for those that need a fixture.
 """
 
 import re

@@ -127,6 +127,28 @@ async def test_a_guarded_main_is_run_and_may_emit_while_it_listens(page: Page) -
     assert (await run(page)).handled == [7]
 
 
+async def test_the_tests_of_a_page_are_run_but_for_those_that_need_a_fixture(page: Page) -> None:
+    program = """
+    ```python
+    called = []
+
+
+    async def test_awaited():
+        called.append("awaited")
+
+
+    def test_called():
+        called.append("called")
+
+
+    def test_with(fixture):
+        called.append("never")
+    ```
+    """
+    write(page, program)
+    assert (await run(page)).called == ["awaited", "called"]
+
+
 async def test_what_stops_a_listener_reaches_the_page(page: Page) -> None:
     program = """
     ```python

@@ -24,6 +24,8 @@
     │   └── RetryAfter              run the handler again, then
     ├── HandlerTimeout              a handler that ran longer than its `timeout`
     ├── EventHalted                 a failed event whose failure policy is "halt"
+    ├── Unsettled                   a test's events that have no outcome in time
+    ├── UnseenFailure               an event that was given up, and its test looked away
     ├── NotRunning                  an operation that needs a running emitter or listener
     └── AlreadyRunning              an emitter or listener that is entered a second time
 
@@ -165,6 +167,14 @@ class EventHalted(DispytchError):
 
     ``__cause__`` is the error of the handler, or the one that made the event unreadable.
     """
+
+
+class Unsettled(DispytchError):
+    """In a test: events that have no outcome in time; the text says which, and why."""
+
+
+class UnseenFailure(DispytchError):
+    """In a test: an event was given up, and the test did not look; ``__cause__`` is its error."""
 
 
 class NotRunning(DispytchError):

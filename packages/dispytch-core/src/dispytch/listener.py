@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from dispytch.backends import backend_from
 from dispytch.circuit_breaker import CircuitBreaker
+from dispytch.clock import Clock
 from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
-from dispytch.delivery import Ordering, Outcomes
+from dispytch.delivery import Observer, Ordering, Outcomes
 from dispytch.exceptions import AlreadyRunning, NotRunning
 from dispytch.health import Health
 from dispytch.middleware import Middleware
@@ -19,6 +20,9 @@ from dispytch.service import PROVIDED, Service
 from dispytch.settings import Settings, require
 from dispytch.signals import stopping_on_signals
 from dispytch.transport import Backend, StartAt
+
+if TYPE_CHECKING:
+    from dispytch.probe import Pace, Probe
 
 
 class EventListener:
@@ -136,6 +140,32 @@ class EventListener:
             return Health(problems=("the listener is not running",))
         return await self._service.health()
 
+    def test(
+        self,
+        *,
+        clock: "Pace" = "auto",
+        patience: float = 5.0,
+    ) -> "Probe":
+        """This listener's service for a test: in memory, its broker is not looked for.
+
+        Everything else is real: routing, validation, dependencies, middlewares, retries, dead
+        letters. Each call makes a broker of its own. The listener itself is left as it is, and may
+        be tested any number of times::
+
+            async with listener.test() as probe:
+                await probe.emit(OrderPlaced(number=1))
+                await probe.settled()
+                assert probe.emitted.of(OrderPaid) == [OrderPaid(number=1)]
+
+        clock: with ``"auto"``, time runs, and `Probe.settled` jumps to what is due next; with
+            ``"manual"`` it stands still until `Probe.advance` moves it.
+        patience: real seconds that `Probe.settled` waits at most.
+        """
+        # Only those who test need it.
+        from dispytch.probe import Probe
+
+        return Probe(self._made, self._settings, clock=clock, patience=patience)
+
     async def __aenter__(self) -> Self:
         """Check the wiring, connect, join the group, and handle events in the background."""
         if self._life is not None:
@@ -164,6 +194,11 @@ class EventListener:
         life, self._life, self._service = self._life, None, None
         if life is not None and error is None:
             await life
+
+    def _made(
+        self, settings: Settings, outcomes: Outcomes, clock: Clock, observer: Observer
+    ) -> Service:
+        return Service(settings, self._planned(), outcomes, clock=clock, observer=observer)
 
     def _planned(self) -> Sequence[PlannedRoute]:
         routes = plan_routes(self._handlers.registrations(), PROVIDED)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Final
@@ -23,7 +23,7 @@ from dispytch.emitter import EventEmitter
 from dispytch.exceptions import TransportError
 from dispytch.health import Health
 from dispytch.redelivery import replay_group, retry_topic
-from dispytch.routing import PlannedRoute, Router
+from dispytch.routing import Handler, PlannedRoute, Router
 from dispytch.settings import Settings
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
@@ -96,6 +96,16 @@ class Service:
             self._watch(engine)
             started.set_result(None)
             await engine.run(self._consumer)
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """The handlers by their names."""
+        return {route.name: route.registration.handler for route in self._planned}
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics of the handlers, sorted."""
+        return tuple(sorted({route.topic for route in self._planned}))
 
     def stop(self) -> None:
         """Begin to drain; `live` returns when that is done."""

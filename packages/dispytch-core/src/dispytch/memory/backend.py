@@ -10,7 +10,15 @@ from dispytch.memory.config import MemoryConfig
 from dispytch.memory.consumer import MemoryConsumer
 from dispytch.memory.producer import MemoryProducer
 from dispytch.memory.topic import Topic
-from dispytch.transport import Backend, Declare, Features, OnRevoke, Subscription, Topology
+from dispytch.transport import (
+    Backend,
+    Declare,
+    Features,
+    OnRevoke,
+    Producer,
+    Subscription,
+    Topology,
+)
 
 
 class MemoryBackend(Backend):
@@ -70,7 +78,7 @@ class MemoryBackend(Backend):
             self._topics(topology.topics)
 
     @asynccontextmanager
-    async def producer(self) -> AsyncGenerator[MemoryProducer, None]:
+    async def producer(self) -> AsyncGenerator[Producer, None]:
         """See `Backend.producer`."""
         producer = MemoryProducer(self._broker, self.config)
         try:

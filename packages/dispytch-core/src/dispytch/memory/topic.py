@@ -44,6 +44,11 @@ class Partition:
         self._log = PartitionLog(retention)
         self._streams: list[Stream] = []
 
+    @property
+    def is_read(self) -> bool:
+        """Whether any group reads it, or did."""
+        return bool(self._streams)
+
     def append(self, record: Record) -> bool:
         """Add a record, in place of the oldest if need be; False if some group still needs that."""
         if self._log.full and not self._discarded():
@@ -76,6 +81,11 @@ class Topic:
             Partition(name, number, retention=retention, room=room) for number in range(partitions)
         ]
         self._unkeyed = 0
+
+    @property
+    def is_read(self) -> bool:
+        """Whether any group reads it, or did."""
+        return any(partition.is_read for partition in self.partitions)
 
     def partition_for(self, key: bytes | None) -> Partition:
         """Always the same one for a key; each in turn without one."""

@@ -2,7 +2,8 @@
 
 from dispytch.routing.group import HandlerGroup
 from dispytch.routing.planned import Defaults, PlannedRoute, plan_routes
+from dispytch.routing.registration import Handler
 from dispytch.routing.route import Route
 from dispytch.routing.router import Router
 
-__all__ = ["Defaults", "HandlerGroup", "PlannedRoute", "Route", "Router", "plan_routes"]
+__all__ = ["Defaults", "Handler", "HandlerGroup", "PlannedRoute", "Route", "Router", "plan_routes"]

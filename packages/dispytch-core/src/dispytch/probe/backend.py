@@ -1,0 +1,133 @@
+"""The in-memory backend in the place of a listener's own."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from dispytch.memory import MemoryBackend, MemoryBroker
+from dispytch.memory.consumer import MemoryConsumer
+from dispytch.messages import Delivery, Message
+from dispytch.probe.recorder import Recorder
+from dispytch.transport import Backend, OnRevoke, Producer, Subscription
+
+
+class ProbeBackend(MemoryBackend):
+    """A broker for one probe, which is told of all that is sent, received and settled.
+
+    group: the service's.
+    sending: how many sends are under way.
+    """
+
+    def __init__(self, broker: MemoryBroker, recorder: Recorder, group: str) -> None:
+        super().__init__("probe", broker=broker)
+        self._recorder = recorder
+        self._group = group
+        self._consumers: set[ProbeConsumer] = set()
+        self.sending = 0
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a consumer is about to receive something."""
+        return any(consumer.has_next for consumer in self._consumers)
+
+    def is_read(self, topic: str) -> bool:
+        """Whether anybody has subscribed to a topic."""
+        known = self._broker.topic(topic, self.config)
+        return known is not None and known.is_read
+
+    @asynccontextmanager
+    async def producer(self) -> AsyncGenerator[Producer, None]:
+        """See `Backend.producer`."""
+        async with super().producer() as producer:
+            yield ProbeProducer(self, producer, self._recorder, by_test=False)
+
+    @asynccontextmanager
+    async def test_producer(self) -> AsyncGenerator[Producer, None]:
+        """A producer for what the test sends, which is no part of what the service emits."""
+        async with super().producer() as producer:
+            yield ProbeProducer(self, producer, self._recorder, by_test=True)
+
+    @asynccontextmanager
+    async def consumer(
+        self, subscription: Subscription, on_revoke: OnRevoke
+    ) -> AsyncGenerator[MemoryConsumer, None]:
+        """See `Backend.consumer`. Who reads in another group, as for a replay, is not watched."""
+        if subscription.group != self._group:
+            async with super().consumer(subscription, on_revoke) as unwatched:
+                yield unwatched
+            return
+        topics = self._topics(subscription.topics)
+        consumer = ProbeConsumer(self._broker, subscription, on_revoke, self._recorder)
+        consumer.join(topics, subscription.start_at)
+        self._consumers.add(consumer)
+        try:
+            yield consumer
+        finally:
+            self._consumers.discard(consumer)
+            await consumer.close()
+
+
+def in_place_of(
+    real: Backend, broker: MemoryBroker, recorder: Recorder, group: str
+) -> ProbeBackend:
+    """A probe's backend that can do what the real one can, and reads the same configurations."""
+
+    class InPlace(ProbeBackend):
+        features = replace(real.features, durable=False, history=True, shared_order=True)
+        event_config = real.event_config
+
+    return InPlace(broker, recorder, group)
+
+
+class ProbeProducer(Producer):
+    """Sends, unless the test wants it refused, and notes what was sent."""
+
+    def __init__(
+        self, backend: ProbeBackend, inner: Producer, recorder: Recorder, *, by_test: bool
+    ) -> None:
+        self._backend = backend
+        self._inner = inner
+        self._recorder = recorder
+        self._by_test = by_test
+
+    async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
+        """See `Producer.send`."""
+        self._backend.sending += 1
+        try:
+            if not self._by_test:
+                self._recorder.faults.check_send(messages, self._recorder.type_of)
+            await self._inner.send(messages, delay=delay)
+        finally:
+            self._backend.sending -= 1
+        self._recorder.sent(messages, delay, by_test=self._by_test)
+
+
+class ProbeConsumer(MemoryConsumer):
+    """Receives, and notes what was received and settled."""
+
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        subscription: Subscription,
+        on_revoke: OnRevoke,
+        recorder: Recorder,
+    ) -> None:
+        super().__init__(broker, subscription, on_revoke)
+        self._recorder = recorder
+
+    @property
+    def has_next(self) -> bool:
+        """Whether `receive` has something to return."""
+        room = self._in_flight < self._max_in_flight and not self._stopped
+        return room and any(holding.ready(self._window) for holding in self._queue)
+
+    async def receive(self) -> Sequence[Delivery]:
+        """See `Consumer.receive`."""
+        deliveries = await super().receive()
+        self._recorder.received(deliveries)
+        return deliveries
+
+    def ack(self, delivery: Delivery) -> None:
+        """See `Consumer.ack`."""
+        super().ack(delivery)
+        self._recorder.settled(delivery)
