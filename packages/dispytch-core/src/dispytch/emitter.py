@@ -20,7 +20,15 @@ from dispytch.exceptions import (
 )
 from dispytch.messages import Message
 from dispytch.schedule import seconds_until
-from dispytch.serialization import CloudEvents, Codec, EventWriter, JsonCodec, WireFormat
+from dispytch.serialization import (
+    CloudEvents,
+    Codec,
+    EventWriter,
+    JsonCodec,
+    Unresolved,
+    WireFormat,
+    resolved,
+)
 from dispytch.transport import Backend, Producer
 
 TimeoutCallback = Callable[[EventBase], Awaitable[None] | None]
@@ -85,13 +93,18 @@ class EventEmitter:
             ConfigurationError: the backend has no delays, or the time makes no sense; nothing was
                 sent.
             InvalidEvent, EncodeError: it cannot be made a message; nothing was sent.
+            RegistryUnavailable: the registry of its schema does not answer; nothing was sent.
             TopologyError: the broker cannot have such a topic; nothing was sent.
             MessageTooLarge, Unroutable: the broker refuses it.
             SendTimeout: it may or may not have been taken; see `on_timeout`.
             TransportError: it was not taken, for the reason that the text gives.
         """
         kept_back = seconds_until(self._backend, delay, at)
-        failures = await self._send([event], [self._message(event)], kept_back)
+        try:
+            messages = [self._message(event)]
+        except Unresolved as missing:
+            messages = await resolved(lambda: [self._message(event)], missing)
+        failures = await self._send([event], messages, kept_back)
         for failure in failures.values():
             raise failure from failure.__cause__
 
@@ -110,13 +123,17 @@ class EventEmitter:
             ConfigurationError: the backend has no delays, or the time makes no sense; nothing was
                 sent.
             InvalidEvent, EncodeError: one of them cannot be made a message; nothing was sent.
+            RegistryUnavailable: the registry of a schema does not answer; nothing was sent.
             TopologyError: the broker cannot have the topic of one of them; nothing was sent.
             SendError: names the index of each event that is not confirmed, with its reason. The
                 others are durable.
         """
         kept_back = seconds_until(self._backend, delay, at)
         batch = list(events)
-        messages = [self._message(event) for event in batch]
+        try:
+            messages = [self._message(event) for event in batch]
+        except Unresolved as missing:
+            messages = await resolved(lambda: [self._message(event) for event in batch], missing)
         failures = await self._send(batch, messages, kept_back)
         if failures:
             raise SendError(failures, len(batch))

@@ -13,9 +13,11 @@
     │   ├── SendError               messages that the broker has not confirmed, by index
     │   ├── MessageTooLarge         above the limit of the broker or the client
     │   ├── Unroutable              nobody would have received it
-    │   └── SendTimeout             no confirmation in time: it may or may not have been taken
+    │   ├── SendTimeout             no confirmation in time: it may or may not have been taken
+    │   └── RegistryUnavailable     a schema registry that does not answer
     ├── SerializationError
     │   ├── EncodeError             a body that the codec cannot turn into bytes
+    │   │   └── SchemaRefused       a schema that the registry refuses, or does not have
     │   ├── DecodeError             bytes that the codec cannot read
     │   └── BodyInvalid             a body that its model refuses
     ├── HandlerDecision             raised by a handler, to say what becomes of its event
@@ -87,6 +89,21 @@ class SendTimeout(TransportError):
     """The broker did not confirm in time. It may or may not have taken the message."""
 
 
+class RegistryUnavailable(TransportError):
+    """A schema registry does not answer, or lets nobody in; nothing was sent, nothing is lost.
+
+    ``seconds`` says when to ask again.
+    """
+
+    def __init__(self, text: str, seconds: float = 0.5) -> None:
+        self.seconds = seconds
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[type["RegistryUnavailable"], tuple[str, float]]:
+        """Pickle it by what it was made of."""
+        return type(self), (str(self), self.seconds)
+
+
 class SendError(TransportError):
     """Some messages of a batch are not confirmed by the broker.
 
@@ -115,6 +132,10 @@ class SerializationError(DispytchError):
 
 class EncodeError(SerializationError):
     """A body cannot be written as bytes."""
+
+
+class SchemaRefused(EncodeError):
+    """A schema registry refuses the schema of a body, or does not have it; nothing was sent."""
 
 
 class DecodeError(SerializationError):

@@ -15,6 +15,7 @@ from dispytch.delivery import (
     Broker,
     Engine,
     Handling,
+    Lookups,
     Observer,
     Outcomes,
     Partings,
@@ -69,6 +70,7 @@ class Service:
         self._engine: Engine | None = None
         self._consumer: Consumer | None = None
         self._partings: Partings | None = None
+        self._lookups = Lookups()
         self._watching: asyncio.TimerHandle | None = None
 
     async def live(self, started: "asyncio.Future[None]") -> None:
@@ -144,6 +146,7 @@ class Service:
             self._stuck(engine),
             self._circuit.problem if self._circuit is not None else None,
             partings.trouble,
+            self._lookups.trouble,
         )
         return Health(
             problems=tuple(problem for problem in problems if problem is not None),
@@ -209,6 +212,7 @@ class Service:
             unhandled=settings.unhandled,
             aftermath=self._aftermath,
             partings=partings,
+            lookups=self._lookups,
             outcomes=self._outcomes,
             clock=self._clock,
             circuit=self._circuit,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from dispytch.clock import Clock as SystemClock
 from dispytch.dead_letters import DeadLetterTopic, Failure, FailurePolicy, Unhandled
-from dispytch.delivery import Aftermath, Broker, Handling, Observer, Outcomes, Partings
+from dispytch.delivery import Aftermath, Broker, Handling, Lookups, Observer, Outcomes, Partings
 from dispytch.delivery.attempt import Attempt, Owed, Parting
 from dispytch.events import Event
 from dispytch.exceptions import (
@@ -139,6 +139,7 @@ class Setup:
                 observer=observer,
             ),
             partings=self.partings,
+            lookups=Lookups(),
             outcomes=self.outcomes,
             clock=system,
         )

@@ -8,6 +8,7 @@ from dispytch.delivery.aftermath import Aftermath, Broker
 from dispytch.delivery.engine import Engine
 from dispytch.delivery.handling import Handling
 from dispytch.delivery.lanes import Ordering
+from dispytch.delivery.lookups import Lookups
 from dispytch.delivery.observer import Observer
 from dispytch.delivery.outcomes import Outcomes
 from dispytch.delivery.partings import Partings
@@ -17,6 +18,7 @@ __all__ = [
     "Broker",
     "Engine",
     "Handling",
+    "Lookups",
     "Observer",
     "Ordering",
     "Outcomes",

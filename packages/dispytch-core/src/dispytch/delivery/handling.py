@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 from dispytch.circuit_breaker import Circuit
@@ -11,6 +12,7 @@ from dispytch.clock import Clock
 from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
 from dispytch.delivery.aftermath import Aftermath, first_attempt, reason_of
 from dispytch.delivery.attempt import Attempt, Owed, Parting
+from dispytch.delivery.lookups import Lookups
 from dispytch.delivery.outcomes import Outcomes
 from dispytch.delivery.partings import Partings
 from dispytch.envelope import Envelope
@@ -20,12 +22,14 @@ from dispytch.exceptions import (
     DispytchError,
     HandlerTimeout,
     InvalidHandler,
+    RegistryUnavailable,
     SerializationError,
     Skip,
 )
 from dispytch.messages import Delivery
 from dispytch.redelivery import Redelivery
 from dispytch.routing import Route, Router
+from dispytch.serialization import Unresolved
 from dispytch.serialization.wire import Reader
 
 logger = logging.getLogger("dispytch")
@@ -55,6 +59,7 @@ class Handling:
         unhandled: Unhandled,
         aftermath: Aftermath,
         partings: Partings,
+        lookups: Lookups,
         outcomes: Outcomes,
         clock: Clock,
         circuit: Circuit | None = None,
@@ -66,6 +71,7 @@ class Handling:
         self._if_unhandled: Unhandled = unhandled
         self._aftermath = aftermath
         self._partings = partings
+        self._lookups = lookups
         self._outcomes = outcomes
         self._clock = clock
         self._now = clock.time
@@ -135,6 +141,13 @@ class Handling:
             body = route.decode(envelope)
         except SerializationError as refusal:
             return _Refused(refusal)
+        except Unresolved as missing:
+            try:
+                body = await self._lookups.read(lambda: route.decode(envelope), missing)
+            except SerializationError as refusal:
+                return _Refused(refusal)
+            except RegistryUnavailable as silence:
+                return _Unread(silence.seconds)
         error = await _run_caught(
             route, Event(body, envelope, delivery, number, route.name), self._clock
         )
@@ -156,6 +169,8 @@ class Handling:
             route, refusal = attempt.route, error.refusal
             failure = Failure(reason_of(refusal), refusal, route.name, attempt.number)
             following = self._aftermath.give_up(route.dead_letter, delivery, failure)
+        elif isinstance(error, _Unread):
+            following = replace(attempt, due=self._now() + error.seconds)
         else:
             following = self._aftermath.after(attempt, delivery, error)
         if isinstance(following, Parting):
@@ -197,6 +212,14 @@ class _Refused(Exception):
     def __init__(self, refusal: SerializationError) -> None:
         self.refusal = refusal
         super().__init__(refusal)
+
+
+class _Unread(Exception):
+    """A body that cannot be had yet; the attempt comes again, and has not counted as one."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(seconds)
 
 
 async def _run_caught(route: Route, event: Event[Any], clock: Clock) -> Exception | None:

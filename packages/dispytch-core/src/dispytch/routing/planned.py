@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import PydanticUserError, TypeAdapter
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 
 from dispytch.dead_letters import FailurePolicy
@@ -19,6 +19,7 @@ from dispytch.routing.decoding import decoding, plan_upcasts
 from dispytch.routing.registration import Registration
 from dispytch.routing.route import Route
 from dispytch.serialization import Bodies, Codecs
+from dispytch.serialization.formats.protobuf import is_message_class
 from dispytch.upcasts import Upcasts
 
 
@@ -122,6 +123,9 @@ def _bodies(name: str, codecs: Codecs, body: Any, adapter: TypeAdapter[Any]) -> 
 
 
 def _adapter(registration: Registration, body: Any) -> TypeAdapter[Any]:
+    if is_message_class(body):
+        # It is no type of pydantic's; the codec has made the message, and there it ends.
+        return TypeAdapter(body, config=ConfigDict(arbitrary_types_allowed=True))
     try:
         return TypeAdapter(body)
     except (PydanticSchemaGenerationError, PydanticUserError) as error:

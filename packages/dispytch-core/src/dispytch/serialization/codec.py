@@ -2,13 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
 
+from dispytch.exceptions import SerializationError
 from dispytch.serialization.validation import validated
 
 JSON: Final = "application/json"
+
+_QUESTIONS: Final = 10_000
+"""As many as a batch may need: one for each topic."""
+
+T = TypeVar("T")
 
 Change = Callable[[Any], Any]
 """What is done with the plain data of a body before it is validated.
@@ -27,6 +33,21 @@ class Unresolved(Exception):
     def __init__(self, resolve: Callable[[], Awaitable[None]]) -> None:
         self.resolve = resolve
         super().__init__("something has to be asked for first")
+
+
+async def resolved(attempt: Callable[[], T], missing: Unresolved) -> T:
+    """What an attempt returns once all that it lacks has been asked for.
+
+    Raises:
+        SerializationError, RegistryUnavailable: as `Unresolved` says, and what the attempt raises.
+    """
+    for _ in range(_QUESTIONS):
+        await missing.resolve()
+        try:
+            return attempt()
+        except Unresolved as another:
+            missing = another
+    raise SerializationError(f"the codec has asked {_QUESTIONS} times, and asks again")
 
 
 class BodyCodec(ABC):

@@ -1,21 +1,24 @@
 """JSON."""
 
+import json
 from typing import Any
 
 import pydantic_core
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from dispytch.exceptions import BodyInvalid, DecodeError, EncodeError
-from dispytch.serialization.codec import JSON, Codec
+from dispytch.exceptions import BodyInvalid, ConfigurationError, DecodeError, EncodeError
+from dispytch.serialization.codec import JSON, BodyCodec, Change
+from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec
 from dispytch.serialization.validation import complaints
 
 
-class JsonCodec(Codec):
+class JsonCodec(SchemaCodec):
     """JSON, as pydantic writes and reads it: validated straight from the bytes."""
 
     content_type = JSON
     reads = ("text/json",)
+    kind = "JSON"
 
     def encode(self, adapter: TypeAdapter[Any], body: Any) -> bytes:
         """Write with the field's aliases, as pydantic's own JSON mode does."""
@@ -44,6 +47,10 @@ class JsonCodec(Codec):
                 f"a validator of the body failed: {type(error).__name__}: {error}"
             ) from error
 
+    def bind_schema(self, body: Any, adapter: TypeAdapter[Any]) -> SchemaBody:
+        """Derive the JSON Schema."""
+        return _JsonBody(self.bind(body, adapter), _schema(body, adapter))
+
     def validate(self, adapter: TypeAdapter[Any], plain: Any) -> Any:
         """Validate as JSON: a strict model takes a date as text from JSON, from Python it does not.
 
@@ -55,3 +62,24 @@ class JsonCodec(Codec):
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise BodyInvalid(f"the changed body cannot be written as JSON: {error}") from error
         return self.decode(adapter, data)
+
+
+class _JsonBody(SchemaBody):
+    def __init__(self, body: BodyCodec, schema: Schema) -> None:
+        self._body = body
+        self.schema = schema
+
+    def write(self, body: Any) -> bytes:
+        return self._body.encode(body)
+
+    def read(self, data: bytes, written: Any, change: Change | None = None) -> Any:
+        return self._body.decode(data, change)
+
+
+def _schema(body: Any, adapter: TypeAdapter[Any]) -> Schema:
+    try:
+        schema = adapter.json_schema(mode="serialization")
+    except PydanticUserError as error:
+        raise ConfigurationError(f"no JSON Schema can be made of {body!r}: {error}") from error
+    name = str(schema.get("title") or getattr(body, "__qualname__", body))
+    return Schema("JSON", json.dumps(schema), name)

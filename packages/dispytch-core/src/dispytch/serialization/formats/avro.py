@@ -1,0 +1,257 @@
+"""Avro.
+
+Source: https://avro.apache.org/docs/1.12.0/specification/
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from typing import Any, Final, cast
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from dispytch.exceptions import ConfigurationError, DecodeError, EncodeError
+from dispytch.serialization.codec import BodyCodec, Change
+from dispytch.serialization.extras import required
+from dispytch.serialization.formats.avro_schema import AvroSchema, derived, kind_of
+from dispytch.serialization.formats.avro_values import shape_of
+from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec
+from dispytch.serialization.validation import validated
+
+_MARK: Final = b"\xc3\x01"
+_HEAD: Final = len(_MARK) + 8
+
+_UNWRITABLE: Final = (
+    PydanticSerializationError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What fastavro raises at values that do not fit."""
+
+
+class AvroCodec(SchemaCodec):
+    """Avro. The schema of a body is derived from its type, unless one is given.
+
+    Alone, it writes Avro's single-object encoding: the body after the fingerprint of its schema. It
+    reads what was written by a schema that it knows, and refuses the rest. In a `RegistryCodec`,
+    the registry has the schemas.
+
+    A body is read as it was written, and pydantic makes of it what its type says. With a schema
+    given for the type, Avro's own resolution comes before: aliases, promotions, defaults.
+
+    Needs ``dispytch-core[avro]``.
+
+    schemas: by type of body, each as JSON has it.
+    knows: further schemas that events may have been written by, or types to derive them from.
+    namespace: of the records and enums in schemas that are derived.
+    single_object: when False, it writes and reads the body alone, with nothing to tell the schema
+        by: whoever reads must have the very schema that was written by.
+
+    Raises:
+        ConfigurationError: fastavro is not installed, or a schema cannot be understood or derived.
+    """
+
+    content_type = "application/avro"
+    reads = ("avro/binary", "application/vnd.apache.avro")
+    kind = "AVRO"
+    resolves = True
+
+    def __init__(
+        self,
+        schemas: Mapping[Any, AvroSchema] | None = None,
+        *,
+        knows: Iterable[Any] = (),
+        namespace: str | None = None,
+        single_object: bool = True,
+    ) -> None:
+        self.avro: Final = _Avro()
+        self._namespace = namespace
+        self._single_object = single_object
+        self._given = list((schemas or {}).items())
+        given = (self._understood(schema) for _, schema in self._given)
+        self._known = {
+            self.avro.fingerprint(one): one for one in (*given, *map(self._schema_of, knows))
+        }
+
+    def bind(self, body: Any, adapter: TypeAdapter[Any]) -> BodyCodec:
+        """Derive the schema, if none is given."""
+        bound = self.bind_schema(body, adapter)
+        return _SingleObject(bound, self._known) if self._single_object else _Alone(bound)
+
+    def bind_schema(self, body: Any, adapter: TypeAdapter[Any]) -> "AvroBody":
+        """Derive the schema, if none is given. A body of any type can be read, and not written."""
+        given = self._given_for(body)
+        if given is not None:
+            parsed = self._understood(given)
+            return AvroBody(self.avro, adapter, _schema(given, parsed), parsed, parsed)
+        if body in (Any, object):
+            return AvroBody(self.avro, adapter, None, None, None)
+        schema = derived(body, adapter, self._namespace)
+        parsed = self._understood(schema)
+        return AvroBody(self.avro, adapter, _schema(schema, parsed), parsed, None)
+
+    def parsed(self, text: str) -> Any:
+        """A schema that somebody has written by."""
+        try:
+            return self.avro.parse(json.loads(text))
+        except Exception as error:
+            raise DecodeError(f"the writer's Avro schema cannot be understood: {error}") from error
+
+    def encode(self, adapter: TypeAdapter[Any], body: Any) -> bytes:
+        """As `bind` does, with a schema that is derived anew each time."""
+        return self.bind(type(body), adapter).encode(body)
+
+    def decode(self, adapter: TypeAdapter[Any], data: bytes) -> Any:
+        """As `bind` does, with a schema that is derived anew each time."""
+        return self.bind(None, adapter).decode(data)
+
+    def _schema_of(self, known: Any) -> Any:
+        if isinstance(known, str | dict | list):
+            return self._understood(cast(AvroSchema, known))
+        given = self._given_for(known)
+        if given is None:
+            given = derived(known, TypeAdapter(known), self._namespace)
+        return self._understood(given)
+
+    def _given_for(self, body: Any) -> AvroSchema | None:
+        # Not every type can be hashed, such as a union with a discriminator.
+        return next((schema for kind, schema in self._given if kind is body or kind == body), None)
+
+    def _understood(self, schema: AvroSchema) -> Any:
+        try:
+            return self.avro.parse(schema)
+        except Exception as error:
+            raise ConfigurationError(
+                f"the Avro schema {json.dumps(schema, default=str)[:200]} cannot be understood: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+class _Avro:
+    """What is needed of fastavro."""
+
+    def __init__(self) -> None:
+        fastavro = required("fastavro", extra="avro", user="AvroCodec")
+        schema = required("fastavro.schema", extra="avro", user="AvroCodec")
+        self.parse = schema.parse_schema
+        self.write = fastavro.schemaless_writer
+        self.read = fastavro.schemaless_reader
+        self._canonical = schema.to_parsing_canonical_form
+        self._fingerprint = schema.fingerprint
+
+    def fingerprint(self, schema: Any) -> bytes:
+        """The CRC-64-AVRO of the schema's canonical form, as it stands in a message."""
+        return bytes.fromhex(self._fingerprint(self._canonical(schema), "CRC-64-AVRO"))
+
+
+class AvroBody(SchemaBody):
+    """Avro for one type of body.
+
+    own: what is written by; None for any type, which cannot be written.
+    reader: what is read by, as Avro resolves it; None to read as it was written.
+    """
+
+    def __init__(
+        self,
+        avro: _Avro,
+        adapter: TypeAdapter[Any],
+        schema: Schema | None,
+        own: Any,
+        reader: Any,
+    ) -> None:
+        self.avro = avro
+        if schema is not None:
+            self.schema = schema
+        self.own = own
+        self._adapter = adapter
+        self._reader = reader
+        self._prepare = None if own is None else shape_of(own).prepare
+
+    def write(self, body: Any) -> bytes:
+        """The body alone."""
+        if self.own is None:
+            raise EncodeError(f"Avro needs a schema, and {type(body).__qualname__} has none here")
+        buffer = BytesIO()
+        try:
+            value = self._adapter.dump_python(body, by_alias=True)
+            prepared = value if self._prepare is None else self._prepare(value)
+            self.avro.write(buffer, self.own, prepared, strict_allow_default=True)
+        except _UNWRITABLE as error:
+            raise EncodeError(
+                f"{type(body).__qualname__} cannot be written as Avro: {error}"
+            ) from error
+        return buffer.getvalue()
+
+    def read(self, data: bytes, written: Any, change: Change | None = None) -> Any:
+        """Read, then validate as pydantic validates Python values."""
+        buffer = BytesIO(data)
+        try:
+            plain = self.avro.read(buffer, written, self._reader if change is None else None)
+        except Exception as error:
+            raise DecodeError(
+                f"the bytes are not Avro of that schema: {type(error).__name__}: {error}"
+            ) from error
+        if buffer.tell() != len(data):
+            left = len(data) - buffer.tell()
+            raise DecodeError(f"the bytes are not Avro of that schema: {left} are left over")
+        return validated(self._adapter, plain if change is None else change(plain))
+
+    def null(self, change: Change | None) -> Any:
+        """The body that no bytes at all stand for, as in a tombstone."""
+        return validated(self._adapter, None if change is None else change(None))
+
+
+class _SingleObject(BodyCodec):
+    def __init__(self, body: AvroBody, known: Mapping[bytes, Any]) -> None:
+        self._body = body
+        self._known = dict(known)
+        self._head = _MARK
+        if body.own is not None:
+            fingerprint = body.avro.fingerprint(body.own)
+            self._known[fingerprint] = body.own
+            self._head = _MARK + fingerprint
+
+    def encode(self, body: Any) -> bytes:
+        return self._head + self._body.write(body)
+
+    def decode(self, data: bytes, change: Change | None = None) -> Any:
+        if not data:
+            return self._body.null(change)
+        if data[:2] != _MARK or len(data) < _HEAD:
+            raise DecodeError(
+                "the bytes are not Avro's single-object encoding; for bodies alone there is "
+                "AvroCodec(single_object=False), for those of a schema registry a RegistryCodec"
+            )
+        written = self._known.get(data[2:_HEAD])
+        if written is None:
+            raise DecodeError(
+                f"the body was written by an Avro schema with the fingerprint {data[2:_HEAD].hex()}"
+                ", which is not known here: name it, or the type that it is derived from, in "
+                "AvroCodec(knows=[...])"
+            )
+        return self._body.read(data[_HEAD:], written, change)
+
+
+class _Alone(BodyCodec):
+    def __init__(self, body: AvroBody) -> None:
+        if body.own is None:
+            raise ConfigurationError(
+                "Avro without single-object encoding can be read by a schema only: give the body "
+                "a type"
+            )
+        self._body = body
+
+    def encode(self, body: Any) -> bytes:
+        return self._body.write(body)
+
+    def decode(self, data: bytes, change: Change | None = None) -> Any:
+        return self._body.read(data, self._body.own, change)
+
+
+def _schema(schema: AvroSchema, parsed: Any) -> Schema:
+    name = cast("dict[str, Any]", parsed).get("name") if isinstance(parsed, dict) else None
+    return Schema("AVRO", json.dumps(schema), str(name or kind_of(schema)))
