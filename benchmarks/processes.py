@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 from .environments import Apart, Here
@@ -29,7 +28,6 @@ async def measured(job: Job, environment: Here | Apart) -> dict[str, float]:
         "benchmarks.programs",
         job.written(),
         cwd=ROOT,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

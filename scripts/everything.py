@@ -38,6 +38,7 @@ def steps(versions: list[str]) -> list[Step]:
         Step("imports", ("hatch", "run", "imports")),
         *unit,
         Step("documentation", ("hatch", "run", "documentation", "-q")),
+        Step("cost of dispatch", ("hatch", "run", "guard")),
         Step("integration tests", ("hatch", "run", "integration")),
     ]
 

@@ -1,11 +1,9 @@
 """Consuming from Kafka."""
 
 from ..case import Case, Goal, Side, ratio
-from ..environments import Apart, Here
 from ..stages import filled
+from .references import DISPYTCH_0X, FASTSTREAM, UVLOOP
 
-FASTSTREAM = Here(needs="faststream")
-OLD = Apart("dispytch-0.11", ("dispytch[kafka,rabbitmq]==0.11.0",), "3.13")
 TOPIC = "partitions=4"
 RAW = Side("aiokafka", "kafka_raw:consume", note="`getmany`, validate, await; commits on a timer")
 AT_MOST_ONCE, BY_HAND = "FastStream, its default", "FastStream, commits by hand"
@@ -47,7 +45,7 @@ PEERS = (
         "dispytch 0.11",
         "kafka_dispytch_0x:consume",
         {"concurrency": 64, "window": 256},
-        OLD,
+        DISPYTCH_0X,
         share=0.2,
         note="in order by key, through its AsyncLock; on Python 3.13, which it needs",
     ),
@@ -87,10 +85,10 @@ ON_UVLOOP = Case(
         Side(
             "dispytch",
             "dispytch_side:consume",
-            environment=Here(needs="uvloop"),
+            environment=UVLOOP,
             loop="uvloop",
         ),
-        Side("aiokafka", RAW.program, environment=Here(needs="uvloop"), loop="uvloop"),
+        Side("aiokafka", RAW.program, environment=UVLOOP, loop="uvloop"),
     ),
     (Goal("of aiokafka on uvloop", ratio("dispytch", "aiokafka")),),
 )

@@ -23,15 +23,21 @@ async def dispatch(job: Job) -> Measured:
 
     shape: the kind of handler, one of `SHAPES`.
     """
-    url = f"memory://{uuid4().hex}?retention={job.events}"
-    await fill(url, TOPIC, job.events)
-    gc.collect()
-    gc.freeze()  # What waits in memory is the broker's, and not for this program to look through.
+    url = await filled(job.events)
     handled = (await dispatched(url, job.events, job.options["shape"])).values
     validation = validated(job.events)
     return Measured(
         {"us": handled["cpu"], "validation": validation, "beyond": handled["cpu"] - validation}
     )
+
+
+async def filled(events: int) -> str:
+    """The URL of a broker in memory with so many events."""
+    url = f"memory://{uuid4().hex}?retention={events}"
+    await fill(url, TOPIC, events)
+    gc.collect()
+    gc.freeze()  # What waits in memory is the broker's, and not for this program to look through.
+    return url
 
 
 async def dispatched(url: str, events: int, shape: str) -> Measured:

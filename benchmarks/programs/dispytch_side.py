@@ -7,6 +7,7 @@ from dispytch import Dependency, Event, EventBase, EventEmitter, EventListener, 
 
 from ..job import Job
 from ..workload import EVENT_TYPE, KEYS, Measured, Order, Tally, orders
+from .idling import idled
 from .sending import batches, from_tasks, in_batches
 
 
@@ -49,6 +50,19 @@ async def consume(job: Job) -> Measured:
     listener.add_handler_group(handlers)
     async with listener:
         return await tally.measured()
+
+
+async def idle(job: Job) -> Measured:
+    """A listener with nothing to do."""
+    handlers = HandlerGroup()
+
+    @handlers.handler(topic=job.topic or "benchmark", event=EVENT_TYPE)
+    async def handle(event: Event[Order]) -> None: ...
+
+    listener = EventListener(job.url or "memory://benchmark", group=job.group or "benchmark")
+    listener.add_handler_group(handlers)
+    async with listener:
+        return await idled(job)
 
 
 async def emit_many(job: Job) -> Measured:

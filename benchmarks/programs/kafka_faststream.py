@@ -4,14 +4,17 @@ Its line in the log for every message is off; errors are logged, as usual. The d
 as FastStream sends others to a thread.
 """
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Annotated
 
 from faststream import AckPolicy, Depends
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from ..job import Job
-from ..workload import Measured, Order, Tally
+from ..workload import Measured, Order, Tally, orders
+from .sending import from_tasks, in_batches
 
 COMMIT_EVERY = 500
 
@@ -41,8 +44,7 @@ async def consume(job: Job) -> Measured:
         **options,
     )
     async def handle(order: Order, tally: Annotated[Tally, Depends(get_tally, cast=False)]) -> None:
-        if tally.running:
-            tally.count(order)
+        tally.count(order)
 
     return await _measured(broker, tally)
 
@@ -60,8 +62,7 @@ async def consume_committing_by_hand(job: Job) -> Measured:
     async def handle(
         order: Order, message: KafkaMessage, tally: Annotated[Tally, Depends(get_tally, cast=False)]
     ) -> None:
-        if tally.running:
-            tally.count(order)
+        tally.count(order)
         if order.number % COMMIT_EVERY == 0:
             await message.ack()
 
@@ -88,10 +89,61 @@ async def consume_batches(job: Job) -> Measured:
     ) -> None:
         tally.begin()
         for order in orders:
-            if tally.running:
-                tally.count(order)
+            tally.count(order)
 
     return await _measured(broker, tally)
+
+
+async def io_bound(job: Job) -> Measured:
+    """Handlers that wait for something else. latency: how long. max_workers: how many at once."""
+    broker, tally = broker_for(job), Tally(job.events)
+
+    async def get_tally() -> Tally:
+        return tally
+
+    @broker.subscriber(
+        job.topic,
+        group_id=job.group,
+        auto_offset_reset="earliest",
+        max_workers=job.options["max_workers"],
+    )
+    async def handle(order: Order, tally: Annotated[Tally, Depends(get_tally, cast=False)]) -> None:
+        tally.begin()
+        await asyncio.sleep(job.options["latency"])
+        tally.count(order)
+
+    return await _measured(broker, tally)
+
+
+async def publish(job: Job) -> Measured:
+    """`publish`, from many tasks at once, on an idempotent producer."""
+    async with sending_broker_for(job) as broker:
+
+        async def send_one(order: Order) -> None:
+            await broker.publish(order, job.topic, key=order.customer.id.encode())
+
+        return await from_tasks(send_one, list(orders(job.events)))
+
+
+async def publish_many(job: Job) -> Measured:
+    """`publish` for each event of a batch, and all of their confirmations."""
+    async with sending_broker_for(job) as broker:
+
+        async def send_many(batch: Sequence[Order]) -> None:
+            confirmations = [
+                await broker.publish(
+                    order, job.topic, key=order.customer.id.encode(), no_confirm=True
+                )
+                for order in batch
+            ]
+            await asyncio.gather(*confirmations)
+
+        return await in_batches(send_many, list(orders(job.events)))
+
+
+def sending_broker_for(job: Job) -> KafkaBroker:
+    """The same, with what is sent confirmed by all replicas, and not twice."""
+    return KafkaBroker(job.address, log_level=logging.DEBUG, acks="all", enable_idempotence=True)
 
 
 async def _measured(broker: KafkaBroker, tally: Tally) -> Measured:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -11,39 +11,56 @@ from pydantic import TypeAdapter
 
 from ..job import Job
 from ..workload import Measured, Order, Tally, orders
+from .idling import idled
 from .sending import from_tasks, in_batches
 
 COMMIT_EVERY = 0.5
 ORDER = TypeAdapter(Order)
 
 
-async def handle(order: Order, tally: Tally) -> None:
-    """What the handlers of the other sides do."""
-    tally.count(order)
-
-
 async def consume(job: Job) -> Measured:
-    """`getmany`, validate, await the handler; commit what is done twice a second."""
+    """See `received`."""
     tally = Tally(job.events)
 
     def get_tally() -> Tally:
         return tally
 
+    async def handle(order: Order) -> None:
+        get_tally().count(order)
+
     async with consumer(job) as driver:
-        done, due = {}, time.monotonic() + COMMIT_EVERY
-        while tally.running:
-            for partition, records in (await driver.getmany(timeout_ms=200)).items():
-                for record in records:
-                    await handle(ORDER.validate_json(record.value), get_tally())
-                    if not tally.running:
-                        break
-                done[partition] = record.offset + 1
-            if done and time.monotonic() >= due:
-                await driver.commit(done)
-                done, due = {}, time.monotonic() + COMMIT_EVERY
-        if done:
-            await driver.commit(done)
+        await received(driver, handle, lambda: tally.running)
         return await tally.measured()
+
+
+async def idle(job: Job) -> Measured:
+    """A loop with nothing to do."""
+    async with consumer(job) as driver:
+
+        async def run(seconds: float) -> None:
+            end = time.monotonic() + seconds
+            await received(driver, _nothing, lambda: time.monotonic() < end)
+
+        return await idled(job, run)
+
+
+async def received(
+    driver: AIOKafkaConsumer,
+    handle: Callable[[Order], Awaitable[object]],
+    going: Callable[[], bool],
+) -> None:
+    """`getmany`, validate, await the handler; commit what is done twice a second."""
+    done, due = {}, time.monotonic() + COMMIT_EVERY
+    while going():
+        for partition, records in (await driver.getmany(timeout_ms=200)).items():
+            for record in records:
+                await handle(ORDER.validate_json(record.value))
+            done[partition] = record.offset + 1
+        if done and time.monotonic() >= due:
+            await driver.commit(done)
+            done, due = {}, time.monotonic() + COMMIT_EVERY
+    if done:
+        await driver.commit(done)
 
 
 async def send(job: Job) -> Measured:
@@ -106,6 +123,9 @@ async def producer(job: Job) -> AsyncIterator[AIOKafkaProducer]:
         bootstrap_servers=job.address, enable_idempotence=True, acks="all"
     ) as driver:
         yield driver
+
+
+async def _nothing(order: Order) -> None: ...
 
 
 class _Batches:

@@ -1,7 +1,7 @@
 """aio-pika by hand, as fast as it goes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import aio_pika
@@ -10,16 +10,12 @@ from pydantic import TypeAdapter
 
 from ..job import Job
 from ..workload import Measured, Order, Tally, orders
+from .idling import idled
 from .sending import from_tasks, in_batches
 
 PREFETCH = 500
 EXCHANGE = "dispytch"
 ORDER = TypeAdapter(Order)
-
-
-async def handle(order: Order, tally: Tally) -> None:
-    """What the handlers of the other sides do."""
-    tally.count(order)
 
 
 async def consume(job: Job) -> Measured:
@@ -29,15 +25,14 @@ async def consume(job: Job) -> Measured:
     def get_tally() -> Tally:
         return tally
 
-    async def take(message: AbstractIncomingMessage) -> None:
-        if tally.running:
-            await handle(ORDER.validate_json(message.body), get_tally())
-            await message.ack()
+    async def handle(order: Order) -> None:
+        get_tally().count(order)
 
-    async with channel(job.url) as opened:
-        await opened.set_qos(prefetch_count=PREFETCH)
-        queue = await opened.get_queue(job.queue)
-        await queue.consume(take)
+    async def take(message: AbstractIncomingMessage) -> None:
+        await handle(ORDER.validate_json(message.body))
+        await message.ack()
+
+    async with received(job, take):
         return await tally.measured()
 
 
@@ -48,27 +43,37 @@ async def iterate(job: Job) -> Measured:
     def get_tally() -> Tally:
         return tally
 
+    async def handle(order: Order) -> None:
+        get_tally().count(order)
+
     async with channel(job.url) as opened:
         await opened.set_qos(prefetch_count=PREFETCH)
-        queue = await opened.get_queue(job.queue)
-        async with queue.iterator() as messages:
+        async with (await opened.get_queue(job.queue)).iterator() as messages:
             async for message in messages:
-                await handle(ORDER.validate_json(message.body), get_tally())
+                await handle(ORDER.validate_json(message.body))
                 await message.ack()
                 if not tally.running:
                     break
         return await tally.measured()
 
 
+async def idle(job: Job) -> Measured:
+    """A consumer with nothing to do."""
+
+    async def take(message: AbstractIncomingMessage) -> None:
+        await message.ack()
+
+    async with received(job, take):
+        return await idled(job)
+
+
 async def publish_many(job: Job) -> Measured:
     """A confirmed `publish` for each event of a batch, all at once."""
     async with channel(job.url) as opened:
-        exchange = await opened.get_exchange(EXCHANGE)
+        publish = await publisher(opened, job)
 
         async def send_many(batch: Sequence[Order]) -> None:
-            await asyncio.gather(
-                *(exchange.publish(_message(order), job.topic, mandatory=True) for order in batch)
-            )
+            await asyncio.gather(*map(publish, batch))
 
         return await in_batches(send_many, list(orders(job.events)))
 
@@ -76,21 +81,40 @@ async def publish_many(job: Job) -> Measured:
 async def publish(job: Job) -> Measured:
     """A confirmed `publish`, from many tasks at once."""
     async with channel(job.url) as opened:
-        exchange = await opened.get_exchange(EXCHANGE)
+        return await from_tasks(await publisher(opened, job), list(orders(job.events)))
 
-        async def send_one(order: Order) -> None:
-            await exchange.publish(_message(order), job.topic, mandatory=True)
 
-        return await from_tasks(send_one, list(orders(job.events)))
+async def publisher(opened: AbstractChannel, job: Job) -> Callable[[Order], Awaitable[object]]:
+    """Publishes an order as a persistent message, and waits for the confirmation."""
+    exchange = await opened.get_exchange(EXCHANGE)
+
+    def publish(order: Order) -> Awaitable[object]:
+        message = aio_pika.Message(
+            ORDER.dump_json(order), delivery_mode=aio_pika.DeliveryMode.PERSISTENT
+        )
+        return exchange.publish(message, job.topic, mandatory=True)
+
+    return publish
+
+
+@asynccontextmanager
+async def received(
+    job: Job, take: Callable[[AbstractIncomingMessage], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Have the messages of the job's queue taken."""
+    async with channel(job.url) as opened:
+        await opened.set_qos(prefetch_count=PREFETCH)
+        await (await opened.get_queue(job.queue)).consume(take)
+        yield
 
 
 @asynccontextmanager
 async def channel(url: str) -> AsyncIterator[AbstractChannel]:
     """A channel with confirms, on a connection of its own."""
-    plain = url.partition("?")[0].replace("rabbitmq://", "amqp://", 1)
-    async with await aio_pika.connect(plain) as connection:
+    async with await aio_pika.connect(plain(url)) as connection:
         yield await connection.channel(publisher_confirms=True, on_return_raises=True)
 
 
-def _message(order: Order) -> aio_pika.Message:
-    return aio_pika.Message(ORDER.dump_json(order), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+def plain(url: str) -> str:
+    """The URL as the driver takes it."""
+    return url.partition("?")[0].replace("rabbitmq://", "amqp://", 1)
