@@ -96,6 +96,20 @@ def ratio(ours: str, *theirs: str, of: str = "rate") -> Figure:
     return figure
 
 
+def thrift(ours: str, *theirs: str) -> Figure:
+    """Their processor time per event over ours, so that more is better, as in `ratio`.
+
+    Of several, of what the cheapest of those present takes. It hardly depends on what else the
+    machine does, where events per second do.
+    """
+
+    def figure(found: Round) -> float | None:
+        present = [found[name]["cpu"] for name in theirs if name in found]
+        return min(present) / found[ours]["cpu"] if present and ours in found else None
+
+    return figure
+
+
 def value(ours: str, of: str, *, over: float = 1.0) -> Figure:
     """A value by itself, or as a part of what would be ideal."""
     return lambda found: found[ours][of] / over if ours in found else None

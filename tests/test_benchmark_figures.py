@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.case import difference, ratio, value
+from benchmarks.case import difference, ratio, thrift, value
 from benchmarks.guard import grown
 from benchmarks.pages import BEGIN, END, with_results
 from benchmarks.programs.progress import Progress, rate
@@ -27,6 +27,11 @@ class TestFigures:
 
     def test_a_value_may_be_a_part_of_the_ideal(self) -> None:
         assert value("ours", "rate", over=120.0)(ROUND) == 0.5
+
+    def test_thrift_is_measured_by_the_cheapest_of_those_that_are_present(self) -> None:
+        found = {"ours": {"cpu": 10.0}, "dear": {"cpu": 40.0}, "cheap": {"cpu": 5.0}}
+        assert thrift("ours", "dear", "cheap", "absent")(found) == 0.5
+        assert thrift("ours", "absent")(found) is None
 
     def test_a_difference(self) -> None:
         assert difference("ours", "fast", "rate")(ROUND) == 30.0

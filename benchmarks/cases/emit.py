@@ -1,6 +1,6 @@
 """Emitting."""
 
-from ..case import Case, Goal, Side, ratio
+from ..case import Case, Goal, Side, ratio, thrift
 from ..stages import empty
 from .references import FASTSTREAM
 
@@ -22,6 +22,7 @@ KAFKA_MANY = Case(
     ),
     (
         Goal("of aiokafka's send", ratio("dispytch", "aiokafka, send"), 2),
+        Goal("of aiokafka's send, by processor time", thrift("dispytch", "aiokafka, send")),
         Goal("of aiokafka's batches", ratio("dispytch", "aiokafka, batches"), None, 0.9),
         Goal("of FastStream", ratio("dispytch", "FastStream")),
     ),
@@ -38,6 +39,7 @@ KAFKA_ONE = Case(
     ),
     (
         Goal("of aiokafka", ratio("dispytch", "aiokafka"), 0.8, 1.0),
+        Goal("of aiokafka, by processor time", thrift("dispytch", "aiokafka")),
         Goal("of FastStream", ratio("dispytch", "FastStream")),
     ),
 )
@@ -59,6 +61,7 @@ RABBITMQ_MANY = Case(
     ),
     (
         Goal("of aio-pika", ratio("dispytch", "aio-pika"), 1.0, 1.3),
+        Goal("of aio-pika, by processor time", thrift("dispytch", "aio-pika")),
         Goal("of FastStream", ratio("dispytch", "FastStream")),
     ),
     short=10_000,

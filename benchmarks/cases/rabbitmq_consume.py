@@ -1,6 +1,6 @@
 """Consuming from RabbitMQ."""
 
-from ..case import Case, Goal, Side, ratio
+from ..case import Case, Goal, Side, ratio, thrift
 from ..stages import filled
 from .references import DISPYTCH_0X, FASTSTREAM
 
@@ -17,14 +17,6 @@ SIDES = (
         note="at least once, its default",
     ),
     Side(
-        "FastStream, at most once",
-        "rabbitmq_faststream:consume",
-        {"ack": "ACK_FIRST"},
-        FASTSTREAM,
-        share=0.3,
-        note="AckPolicy.ACK_FIRST: no acks",
-    ),
-    Side(
         "dispytch 0.11",
         "rabbitmq_dispytch_0x:consume",
         environment=DISPYTCH_0X,
@@ -39,8 +31,11 @@ GOALS = (
         1.3,
         2,
     ),
+    Goal(
+        "of aio-pika, by processor time",
+        thrift("dispytch", "aio-pika, callback", "aio-pika, iterator"),
+    ),
     Goal("of FastStream", ratio("dispytch", "FastStream"), 3),
-    Goal("of FastStream at most once", ratio("dispytch", "FastStream, at most once")),
     Goal("of dispytch 0.11", ratio("dispytch", "dispytch 0.11")),
 )
 

@@ -26,13 +26,11 @@ async def listeners(job: Job) -> Measured:
     processes: how many there are. ``busy`` is how many cores of the machine were, the broker's
     share with it.
     """
-    count = job.options["processes"]
-    members, through = [Progress() for _ in range(count)], asyncio.Event()
-    processes = [await _started(replace(job, program="scale:member")) for _ in range(count)]
+    members = [Progress() for _ in range(job.options["processes"])]
+    processes = [await _started(replace(job, program="scale:member")) for _ in members]
 
-    def look() -> None:
-        if sum(member.count for member in members) >= job.events:
-            through.set()
+    def is_through() -> bool:
+        return sum(member.count for member in members) >= job.events
 
     try:
         for process in processes:
@@ -41,13 +39,10 @@ async def listeners(job: Job) -> Measured:
         async with asyncio.TaskGroup() as following:
             for process, member in zip(processes, members, strict=True):
                 process.stdin.write(b"go\n")
-                following.create_task(_followed(process, member, look))
-            await through.wait()
-            busy = (_busy() - before) / (time.monotonic() - began)
-            _kill(processes)
+                following.create_task(_followed(process, member, is_through))
+        busy = (_busy() - before) / (time.monotonic() - began)
     finally:
-        _kill(processes)
-        await asyncio.gather(*(process.wait() for process in processes))
+        await _killed(processes)
     return Measured({"rate": rate(members), "busy": busy, "cores": float(os.cpu_count() or 1)})
 
 
@@ -93,19 +88,23 @@ async def _started(job: Job) -> asyncio.subprocess.Process:
 
 
 async def _followed(
-    process: asyncio.subprocess.Process, member: Progress, look: Callable[[], None]
+    process: asyncio.subprocess.Process, member: Progress, is_through: Callable[[], bool]
 ) -> None:
     assert process.stdout is not None
-    while line := await process.stdout.readline():
+    while not is_through():
+        line = await process.stdout.readline()
+        if not line:
+            raise RuntimeError("one of the processes has ended before all events were handled")
         moment, count = line.split()
         member.add(float(moment), int(count))
-        look()
 
 
-def _kill(processes: list[asyncio.subprocess.Process]) -> None:
+async def _killed(processes: list[asyncio.subprocess.Process]) -> None:
     for process in processes:
         if process.returncode is None:
             process.kill()
+    # Its output is read to the end, as a pipe that is full would keep it from ending.
+    await asyncio.gather(*(process.communicate() for process in processes))
 
 
 def _busy() -> float:
