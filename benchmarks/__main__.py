@@ -1,6 +1,7 @@
 """Measures dispytch beside its references: ``hatch run bench``."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import date
@@ -46,6 +47,8 @@ def kept(results: Results, given: Arguments) -> None:
 def main() -> int:
     """Do what the command line says; a case that failed is a failure."""
     given = parsed(CASES)
+    # By itself SIGTERM would end this process alone, and leave its brokers running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     if given.again:
         results = Results.read(given.again)
     else:
