@@ -4,14 +4,15 @@ import pkgutil
 
 from dispytch.circuit_breaker import CircuitBreaker
 from dispytch.dead_letters import DeadLetterTopic
-from dispytch.dependencies import Dependency
+from dispytch.dependencies import Dependency, Header
 from dispytch.emitter import EventEmitter
 from dispytch.events import Event, EventBase
 from dispytch.exceptions import Reject, RetryAfter, Skip
 from dispytch.health import Health
 from dispytch.idempotency import IdempotencyStore, Idempotent, MemoryStore
 from dispytch.listener import EventListener
-from dispytch.middleware import Middleware
+from dispytch.messages import Delivery, Message
+from dispytch.middleware import Middleware, provides
 from dispytch.replay import DeadLetter, DeadLetters
 from dispytch.retry import RetryPolicy
 from dispytch.routing import HandlerGroup
@@ -26,6 +27,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterTopic",
     "DeadLetters",
+    "Delivery",
     "Dependency",
     "Envelope0x",
     "Event",
@@ -33,10 +35,12 @@ __all__ = [
     "EventEmitter",
     "EventListener",
     "HandlerGroup",
+    "Header",
     "Health",
     "IdempotencyStore",
     "Idempotent",
     "MemoryStore",
+    "Message",
     "Middleware",
     "Reject",
     "RetryAfter",
@@ -44,5 +48,6 @@ __all__ = [
     "Skip",
     "Upcast",
     "__path__",
+    "provides",
     "upcast",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from dispytch.exceptions import ConfigurationError, HandlerDecision
+from dispytch.exceptions import ConfigurationError, HandlerDecision, ParameterInvalid
 
 logger = logging.getLogger("dispytch")
 
@@ -100,7 +100,7 @@ class Circuit:
             return
         if error is None:
             self._close()
-        elif not isinstance(error, HandlerDecision):
+        elif not isinstance(error, HandlerDecision | ParameterInvalid):
             self._failed += 1
             # The text alone: an error holds on to everything that its handler had in hand.
             self._last_error = f"{type(error).__name__}: {error}"

@@ -11,10 +11,11 @@ from typing_extensions import TypeVar
 
 from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
-from dispytch.exceptions import DecodeError
+from dispytch.exceptions import DecodeError, DependencyError
 from dispytch.messages import Delivery
 
 Body = TypeVar("Body", default=Any)
+Value = TypeVar("Value")
 
 _IDENTITY = "__dispytch_identity__"
 
@@ -73,8 +74,42 @@ class EventBase(BaseModel):
         object.__setattr__(self, _IDENTITY, state[_IDENTITY])
 
 
+class ProvidedValues:
+    """The values that middlewares provide for one run of a handler."""
+
+    # Not set before it is needed: an event for which nothing is provided pays nothing.
+    __slots__ = ("_values",)
+    _values: dict[type, Any]
+
+    def provide(self, kind: type[Value], value: Value) -> None:
+        """Give a value to the handler, and its dependencies, that ask for ``kind`` by its name.
+
+        For middlewares that are declared with `provides`. It counts for this run of this handler;
+        the last value given for a type counts.
+        """
+        try:
+            self._values[kind] = value
+        except AttributeError:
+            self._values = {kind: value}
+
+    def provided(self, kind: type[Value]) -> Value:
+        """What was provided for ``kind`` in this run.
+
+        Raises:
+            DependencyError: nothing was.
+        """
+        try:
+            value: Value = self._values[kind]
+        except (AttributeError, KeyError):
+            raise DependencyError(
+                f"no middleware has provided {kind.__qualname__} for this run of the handler: "
+                f"one has to call event.provide({kind.__qualname__}, ...) before call_next(event)"
+            ) from None
+        return value
+
+
 @dataclass(eq=False, slots=True)
-class Event(Generic[Body]):
+class Event(ProvidedValues, Generic[Body]):
     """An event as a handler receives it: the validated body, and all that is known around it.
 
     ``body`` is what the handler's annotation ``Event[Body]`` asks for: any type that pydantic can

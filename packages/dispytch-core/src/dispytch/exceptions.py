@@ -19,7 +19,8 @@
     │   ├── EncodeError             a body that the codec cannot turn into bytes
     │   │   └── SchemaRefused       a schema that the registry refuses, or does not have
     │   ├── DecodeError             bytes that the codec cannot read
-    │   └── BodyInvalid             a body that its model refuses
+    │   ├── BodyInvalid             a body that its model refuses
+    │   └── ParameterInvalid        a header that is missing, or that its parameter's type refuses
     ├── HandlerDecision             raised by a handler, to say what becomes of its event
     │   ├── Reject                  no retry can help: give it up at once
     │   ├── Skip                    nothing to do: it counts as handled
@@ -144,6 +145,10 @@ class DecodeError(SerializationError):
 
 class BodyInvalid(SerializationError):
     """A body was read but its model refuses it; no retry can help."""
+
+
+class ParameterInvalid(SerializationError):
+    """What a parameter takes from around the body is missing or refused; no retry can help."""
 
 
 class HandlerDecision(DispytchError):

@@ -10,6 +10,7 @@ from dispytch.circuit_breaker import CircuitBreaker
 from dispytch.clock import Clock
 from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
 from dispytch.delivery import Observer, Ordering, Outcomes
+from dispytch.dependencies import Overrides, Wiring
 from dispytch.exceptions import AlreadyRunning, NotRunning
 from dispytch.health import Health
 from dispytch.middleware import Middleware
@@ -47,6 +48,9 @@ class EventListener:
     stuck_after: seconds after which an unsettled event makes `health` red.
     circuit_breaker: pauses while everything fails, see `CircuitBreaker`; none if not given.
     wire, codecs: the formats that are read, and that an emitter in a handler writes.
+
+    ``outcomes`` counts what became of events. ``overrides[get_db] = fake`` has ``fake`` called
+    in the place of a dependency, from the next start on, see `Overrides`.
 
     Raises:
         ConfigurationError: an argument that makes no sense, a backend that is not installed.
@@ -92,6 +96,7 @@ class EventListener:
         self._service: Service | None = None
         self._life: asyncio.Task[None] | None = None
         self.outcomes = Outcomes()
+        self.overrides = Overrides()
 
     def add_handler_group(self, group: HandlerGroup) -> None:
         """Take the handlers of a group; those that it is given later too, until the start."""
@@ -103,7 +108,8 @@ class EventListener:
         A second signal cuts the draining short.
 
         Raises, before anything is handled:
-            ConfigurationError: a handler, a dependency or a topic that cannot work.
+            ConfigurationError: a handler, a dependency or a topic that cannot work; an app-scoped
+                dependency that could not be made.
             BrokerUnreachable: no connection within the backend's connect timeout.
         Raises, after draining:
             EventHalted: an event that could not be handled, under the policy ``"halt"``.
@@ -167,10 +173,14 @@ class EventListener:
         return Probe(self._made, self._settings, clock=clock, patience=patience)
 
     async def __aenter__(self) -> Self:
-        """Check the wiring, connect, join the group, and handle events in the background."""
+        """Check the wiring, connect, join the group, and handle events in the background.
+
+        App-scoped dependencies are made before the group is joined.
+        """
         if self._life is not None:
             raise AlreadyRunning("the listener is running already: enter it once")
-        self._service = Service(self._settings, self._planned(), self.outcomes)
+        routes, wiring = self._wired()
+        self._service = Service(self._settings, routes, wiring.app_steps, self.outcomes)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._service.live(started), name="dispytch-listener")
         try:
@@ -178,7 +188,9 @@ class EventListener:
             if self._life.done():
                 await self._life
         except BaseException:
+            # What has been made so far is torn down before anybody hears of the failure.
             self._life.cancel()
+            await asyncio.wait([self._life])
             self._life = None
             raise
         return self
@@ -198,12 +210,25 @@ class EventListener:
     def _made(
         self, settings: Settings, outcomes: Outcomes, clock: Clock, observer: Observer
     ) -> Service:
-        return Service(settings, self._planned(), outcomes, clock=clock, observer=observer)
+        routes, wiring = self._wired()
+        return Service(
+            settings, routes, wiring.app_steps, outcomes, clock=clock, observer=observer
+        )
 
-    def _planned(self) -> Sequence[PlannedRoute]:
-        routes = plan_routes(self._handlers.registrations(), PROVIDED)
+    def _wired(self) -> tuple[Sequence[PlannedRoute], Wiring]:
+        wiring = Wiring(PROVIDED, self.overrides)
+        routes = self._planned(wiring)
         require(len(routes) > 0, "there are no handlers; call add_handler_group first", routes)
-        return routes
+        if wiring.unused:
+            # An override may hide another one: what counts is what is asked for without any.
+            plain = Wiring(PROVIDED)
+            self._planned(plain)
+            wiring.check_unused(plain)
+        return routes, wiring
+
+    def _planned(self, wiring: Wiring) -> Sequence[PlannedRoute]:
+        registrations = self._handlers.registrations()
+        return plan_routes(registrations, wiring, self._settings.middlewares)
 
     def _begin_stop(self) -> None:
         if self._service is not None:

@@ -1,9 +1,10 @@
 """Code around handlers."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from dispytch.events import Event
+from dispytch.exceptions import ConfigurationError
 
 Next = Callable[[Event[Any]], Awaitable[Any]]
 """The rest of the way to the handler, and back with what it returned."""
@@ -20,6 +21,41 @@ class Middleware(Protocol):
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Do something before, call the rest, do something after, and return the result."""
         ...
+
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def provides(*kinds: type) -> Callable[[M], M]:
+    """Declare what a middleware provides: handlers within it may ask for these types by name.
+
+    For functions, and for classes whose objects are middlewares. The middleware gives the values
+    with ``event.provide(kind, value)`` before it calls ``call_next(event)``.
+
+    Raises:
+        ConfigurationError: nothing, or something that is no class.
+    """
+    if not kinds or not all(isinstance(kind, type) for kind in kinds):
+        raise ConfigurationError(
+            f"provides takes the classes that a middleware provides, not {kinds!r}"
+        )
+
+    def declare(middleware: M) -> M:
+        # A class of middlewares may extend one that provides something already.
+        middleware.provides = (*_provided_by(middleware), *kinds)  # type: ignore[attr-defined]
+        return middleware
+
+    return declare
+
+
+def provided_within(middlewares: Iterable[Middleware]) -> frozenset[type]:
+    """The types that handlers within these middlewares may ask for."""
+    return frozenset(kind for middleware in middlewares for kind in _provided_by(middleware))
+
+
+def _provided_by(middleware: object) -> tuple[type, ...]:
+    kinds: tuple[type, ...] = getattr(middleware, "provides", ())
+    return kinds
 
 
 def wrap(handler: Next, middlewares: Sequence[Middleware]) -> Next:

@@ -20,6 +20,7 @@ from dispytch.delivery import (
     Outcomes,
     Partings,
 )
+from dispytch.dependencies import Step, app_scope
 from dispytch.emitter import EventEmitter
 from dispytch.exceptions import TransportError
 from dispytch.health import Health
@@ -48,6 +49,7 @@ class Service:
         self,
         settings: Settings,
         planned: Sequence[PlannedRoute],
+        app_steps: Sequence[Step],
         outcomes: Outcomes,
         *,
         clock: Clock | None = None,
@@ -56,6 +58,7 @@ class Service:
         self._settings = settings
         self._defaults = settings.defaults
         self._planned = planned
+        self._app_steps = app_steps
         self._outcomes = outcomes
         self._clock = clock or Clock.of_loop()
         self._aftermath = Aftermath(
@@ -85,7 +88,11 @@ class Service:
             threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="dispytch")
             stack.callback(threads.shutdown, wait=False, cancel_futures=True)
             producer = await stack.enter_async_context(settings.backend.producer())
-            router = self._router(producer, threads)
+            values = self._values(producer)
+            of_app = await stack.enter_async_context(app_scope(self._app_steps, values, threads))
+            router = Router(
+                route.bind(self._defaults, values, threads, of_app) for route in self._planned
+            )
             topics = (*router.topics, retry_topic(settings.group))
             await self._prepare(router, topics)
             self._partings = Partings(producer, self._outcomes, self._clock)
@@ -176,7 +183,8 @@ class Service:
         if self._watching is not None:
             self._watching.cancel()
 
-    def _router(self, producer: Producer, threads: ThreadPoolExecutor) -> Router:
+    def _values(self, producer: Producer) -> Mapping[type, object]:
+        """What parameters that ask for a type by name are given."""
         settings = self._settings
         emitter = EventEmitter.over(
             producer,
@@ -185,8 +193,7 @@ class Service:
             wire=settings.wire,
             codec=self._defaults.codecs.writer,
         )
-        values: dict[type, object] = {EventEmitter: emitter}
-        return Router(route.bind(self._defaults, values, threads) for route in self._planned)
+        return {EventEmitter: emitter}
 
     async def _prepare(self, router: Router, topics: tuple[str, ...]) -> None:
         settings = self._settings

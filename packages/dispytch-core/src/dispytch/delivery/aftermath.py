@@ -17,6 +17,7 @@ from dispytch.delivery.outcomes import Outcomes
 from dispytch.exceptions import (
     DecodeError,
     EventHalted,
+    ParameterInvalid,
     Reject,
     RetryAfter,
     SerializationError,
@@ -109,7 +110,7 @@ class Aftermath:
         match error:
             case RetryAfter():
                 return error.seconds if retry.allows(elapsed + error.seconds) else None
-            case Reject():
+            case Reject() | ParameterInvalid():
                 return None
             case _:
                 return retry.next_delay(attempt=failed.failures, error=error, elapsed=elapsed)

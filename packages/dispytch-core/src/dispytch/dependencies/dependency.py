@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from dispytch.exceptions import DependencyError
 
 Provider = Callable[..., Any]
 """What makes a dependency: any callable whose own parameters can be provided."""
+
+Scope = Literal["event", "app"]
+"""How long a dependency lives: for one run of a handler, or as long as the listener."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,11 +18,14 @@ class Marker:
     """What `Dependency` leaves in a signature."""
 
     func: Provider
-    use_cache: bool
-    thread: bool
+    use_cache: bool = True
+    thread: bool = False
+    scope: Scope = "event"
 
 
-def Dependency(func: Provider, *, use_cache: bool = True, thread: bool = False) -> Any:  # noqa: N802
+def Dependency(  # noqa: N802
+    func: Provider, *, use_cache: bool = True, thread: bool = False, scope: Scope = "event"
+) -> Any:
     """Ask for what ``func`` makes: ``Annotated[T, Dependency(f)]``, or ``= Dependency(f)``.
 
     It returns Any, so that it stands as the default value of a parameter of any type.
@@ -33,18 +39,28 @@ def Dependency(func: Provider, *, use_cache: bool = True, thread: bool = False) 
         for each parameter that asks for it.
     thread: run in a worker thread, for functions that block. Context variables that it sets stay
         there.
+    scope: ``"event"`` makes it for each run of a handler. ``"app"`` makes it once, when the
+        listener starts and before it joins its group, for all handlers that ask for it; it is torn
+        down when the listener stops, after the last handler. It cannot depend on anything that
+        belongs to an event.
 
     A generator is torn down before the run of the handler ends, in reverse order. It sees the
     handler's exception at its yield, and may replace it by another, but cannot make the run
-    succeed: an exception that it swallows is raised all the same.
+    succeed: an exception that it swallows is raised all the same. An app-scoped one sees none.
 
     Raises:
-        DependencyError: ``func`` is not callable. Whether all its parameters can be provided is
-            checked when the listener starts.
+        DependencyError: ``func`` is not callable, or the options contradict each other. Whether
+            all its parameters can be provided is checked when the listener starts.
     """
     if not callable(func):
         raise DependencyError(
             f"Dependency takes what makes the value, a function or a class, not {func!r}; "
             "leave away the parentheses of a call"
         )
-    return Marker(func, use_cache, thread)
+    if scope not in get_args(Scope):
+        raise DependencyError(f"Dependency: scope is 'event' or 'app', not {scope!r}")
+    if scope == "app" and not use_cache:
+        raise DependencyError(
+            "Dependency: what is app-scoped is made once; use_cache=False contradicts scope='app'"
+        )
+    return Marker(func, use_cache, thread, scope)

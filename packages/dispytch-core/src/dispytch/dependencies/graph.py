@@ -1,76 +1,72 @@
-"""Compiling a handler: everything that its runs need is found, or refused, once."""
+"""The graph of what one handler needs, or of what all handlers share: sources and steps."""
 
 from collections.abc import Callable, Collection
 from inspect import Parameter
-from typing import Any, get_args, get_origin
+from operator import attrgetter
+from typing import Any, Final, get_args, get_origin
+
+from pydantic import PydanticUserError
+from pydantic.errors import PydanticSchemaGenerationError
 
 from dispytch.dependencies.callables import full_name_of, function_of, identity_of
-from dispytch.dependencies.dependency import Marker
+from dispytch.dependencies.dependency import Marker, Provider
+from dispytch.dependencies.given import GivenReader
+from dispytch.dependencies.header import HeaderMarker, HeaderReader
 from dispytch.dependencies.kind import Kind, kind_of
+from dispytch.dependencies.overrides import Replacing
+from dispytch.dependencies.parameters import (
+    annotation,
+    check_note,
+    notes,
+    nothing_provides,
+    parameters,
+)
 from dispytch.dependencies.path import Path
 from dispytch.dependencies.plan import (
     Argument,
     Call,
     Constant,
-    Plan,
+    FromEvent,
+    OfApp,
     Provided,
     Result,
     Source,
+    Step,
     TheEvent,
 )
-from dispytch.dependencies.signature import UNRESOLVABLE, annotation_of, layers, parameters_of
+from dispytch.dependencies.signature import layers
 from dispytch.dependencies.yields import second_yield
 from dispytch.events import Event
-from dispytch.exceptions import ConfigurationError, DependencyError, InvalidHandler
+from dispytch.exceptions import DependencyError, InvalidHandler
+from dispytch.messages import Delivery, Message
 
-_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_THE_DELIVERY: Final = FromEvent(attrgetter("delivery"))
 
 
-def compile_handler(handler: Callable[..., Any], *, provided: Collection[type] = ()) -> Plan:
-    """Find out how to provide every parameter of a handler and of its dependencies.
+class Graph:
+    """What has been found so far; a step stands after those that it needs.
 
-    ``provided`` are the types that a parameter may ask for by its annotation alone. A parameter
-    that nothing provides keeps its default; ``*args`` and ``**kwargs`` stay empty.
-
-    A bare ``Event`` asks for plain data in the handler; in a dependency it takes the body as the
-    others ask for it.
-
-    Raises:
-        InvalidHandler: the handler is nothing that can be called with an event, or different body
-            types are asked for.
-        DependencyError: a parameter that nothing provides, a cycle, a bad generator; the text
-            gives the path from the handler to it.
+    provided: the types that the framework provides.
+    given: the types that the middlewares around the handler provide.
+    app: the graph of what is app-scoped; None if this is the one.
     """
-    path = Path.to_handler(handler)
-    if isinstance(handler, type):
-        raise InvalidHandler(f"{path} is a class; register a function or a bound method")
-    kind = kind_of(handler)
-    if kind.is_generator:
-        raise InvalidHandler(f"{path} is a generator; a handler must not yield")
-    graph = _Graph(provided)
-    return graph.plan(graph.call(kind, handler, path, thread=not kind.is_async))
 
-
-class _Graph:
-    """What has been found so far; a step stands after those that it needs."""
-
-    def __init__(self, provided: Collection[type]) -> None:
+    def __init__(
+        self,
+        provided: Collection[type],
+        replacing: Replacing,
+        given: Collection[type] = (),
+        app: "Graph | None" = None,
+    ) -> None:
         self._provided = provided
-        self._steps: list[Call] = []
-        self._shared: dict[object, Result] = {}
-        self._asked: set[type] = set()
-        self._takes_event = False
-        self._bodies: list[tuple[Path, Any]] = []
-
-    def plan(self, handler: Call) -> Plan:
-        """The plan, when every call has been found."""
-        return Plan(
-            steps=tuple(self._steps),
-            handler=handler,
-            body=self._bodies[0][1] if self._bodies else Any,
-            takes_event=self._takes_event,
-            provided=frozenset(self._asked),
-        )
+        self._replacing = replacing
+        self._given = given
+        self._app = app
+        self._shared: dict[object, int] = {}
+        self.steps: list[Step] = []
+        self.asked: set[type] = set()
+        self.takes_event = False
+        self.bodies: list[tuple[Path, Any]] = []
 
     def call(self, kind: Kind, func: Callable[..., Any], path: Path, *, thread: bool) -> Call:
         """The call of a handler or dependency, with the steps that it needs before it."""
@@ -86,7 +82,7 @@ class _Graph:
     def _arguments(self, func: Callable[..., Any], path: Path) -> tuple[Argument, ...]:
         arguments: list[Argument] = []
         by_position = True
-        for parameter in _parameters(func, path):
+        for parameter in parameters(func, path):
             source = self._source(func, parameter, path.parameter(parameter.name))
             by_position &= source is not None and parameter.kind is not Parameter.KEYWORD_ONLY
             if source is not None:
@@ -95,35 +91,44 @@ class _Graph:
 
     def _source(self, func: Callable[..., Any], parameter: Parameter, path: Path) -> Source | None:
         """What provides a parameter; None where it keeps its default."""
+        check_note(parameter.default, path)
         if isinstance(parameter.default, Marker):
             return self._result(parameter.default, path)
-        for layer in layers(_annotation(func, parameter, path)):
-            source = self._source_by(layer, path)
+        asked = annotation(func, parameter, path)
+        if isinstance(parameter.default, HeaderMarker):
+            return self._header(parameter.default, asked, parameter, path)
+        for layer in layers(asked):
+            source = self._source_by(layer, parameter, path)
             if source is not None:
                 return source
         if parameter.default is Parameter.empty:
-            raise DependencyError(_nothing_provides(parameter, path, self._provided))
+            known = (*self._provided, *self._given)
+            raise nothing_provides(parameter, path, known, to_app=self._app is None)
         # A parameter without keyword cannot be left out when another one follows.
         only_by_position = parameter.kind is Parameter.POSITIONAL_ONLY
         return Constant(parameter.default) if only_by_position else None
 
-    def _source_by(self, annotation: Any, path: Path) -> Source | None:
-        for note in reversed(_notes(annotation)):
+    def _source_by(self, asked: Any, parameter: Parameter, path: Path) -> Source | None:
+        for note in reversed(notes(asked)):
+            check_note(note, path)
             if isinstance(note, Marker):
                 return self._result(note, path)
-        if annotation is Event or get_origin(annotation) is Event:
-            return self._event(annotation, path)
-        if isinstance(annotation, type) and annotation in self._provided:
-            self._asked.add(annotation)
-            return Provided(annotation)
-        return None
+            if isinstance(note, HeaderMarker):
+                return self._header(note, asked, parameter, path)
+        if asked is Event or get_origin(asked) is Event:
+            return self._event(asked, path)
+        if asked is Message or asked is Delivery:
+            self._check_lives_with_an_event(path)
+            return _THE_DELIVERY
+        return self._by_type(asked, parameter, path) if isinstance(asked, type) else None
 
-    def _event(self, annotation: Any, path: Path) -> TheEvent:
-        self._takes_event = True
-        body = next(iter(get_args(annotation)), Any)
+    def _event(self, asked: Any, path: Path) -> TheEvent:
+        self._check_lives_with_an_event(path)
+        self.takes_event = True
+        body = next(iter(get_args(asked)), Any)
         if body is not Any or path.is_of_handler:
-            self._bodies.append((path, body))
-            first_path, first = self._bodies[0]
+            self.bodies.append((path, body))
+            first_path, first = self.bodies[0]
             if body != first:
                 raise InvalidHandler(
                     f"{path} asks for {_event_of(body)}, but {first_path} for {_event_of(first)}: "
@@ -131,82 +136,79 @@ class _Graph:
                 )
         return TheEvent()
 
-    def _result(self, marker: Marker, path: Path) -> Result:
+    def _header(
+        self, marker: HeaderMarker, asked: Any, parameter: Parameter, path: Path
+    ) -> FromEvent:
+        self._check_lives_with_an_event(path)
+        try:
+            return FromEvent(HeaderReader(marker, asked, parameter))
+        except (PydanticSchemaGenerationError, PydanticUserError) as error:
+            raise DependencyError(
+                f"{path}: a header cannot be had as {asked!r}, which pydantic cannot validate: "
+                f"{error}"
+            ) from error
+
+    def _by_type(self, kind: type, parameter: Parameter, path: Path) -> Source | None:
+        """What stands in for a type, or is provided by a middleware, or by the framework."""
+        fake = self._replacing.of(kind, path)
+        if fake is not None:
+            marker = Marker(fake, scope="event" if self._app is not None else "app")
+            return self._step(marker, fake, path.dependency(fake, kind))
+        if kind in self._given:
+            return FromEvent(GivenReader(kind, parameter.default, str(path)))
+        if kind in self._provided:
+            self.asked.add(kind)
+            return Provided(kind)
+        return None
+
+    def _result(self, marker: Marker, path: Path) -> OfApp | Result:
+        """Where what a dependency makes is found."""
+        if marker.scope == "app" and self._app is not None:
+            return OfApp(self._app._result(marker, path).step)
+        if marker.scope == "event":
+            self._check_lives_with_an_event(path, path.dependency(marker.func))
+        fake = self._replacing.of(marker.func, path)
+        if fake is None:
+            func, path = marker.func, path.dependency(marker.func)
+        else:
+            func, path = fake, path.dependency(fake, marker.func)
+        return self._step(marker, func, path)
+
+    def _step(self, marker: Marker, func: Provider, path: Path) -> Result:
         """The step that makes a dependency: the one there is, or a new one."""
-        path = path.dependency(marker.func)
         if (cycle := path.cycle()) is not None:
             raise DependencyError(f"{path}: a cycle, {cycle}; one of them must do without the next")
-        key = (identity_of(marker.func), marker.thread)
+        kind = kind_of(func)
+        _check_kind(kind, marker, func, path)
+        # What stands in for a function that blocks may be async.
+        thread = marker.thread and not kind.is_async
+        key = (identity_of(func), thread)
         if marker.use_cache and key in self._shared:
-            return self._shared[key]
-        step = self.call(_checked_kind(marker, path), marker.func, path, thread=marker.thread)
-        self._steps.append(step)
-        result = Result(len(self._steps) - 1)
+            return Result(self._shared[key])
+        self.steps.append(Step(self.call(kind, func, path, thread=thread), str(path)))
+        step = len(self.steps) - 1
         if marker.use_cache:
-            self._shared[key] = result
-        return result
+            self._shared[key] = step
+        return Result(step)
+
+    def _check_lives_with_an_event(self, path: Path, asked: Path | None = None) -> None:
+        if self._app is None:
+            raise DependencyError(
+                f"{asked or path} belongs to one event, and `{path.asking}` is app-scoped: made "
+                "before there is an event, and shared by all; let both have the same scope"
+            )
 
 
-def _parameters(func: Callable[..., Any], path: Path) -> list[Parameter]:
-    try:
-        parameters = parameters_of(func)
-    except (TypeError, ValueError) as error:
-        raise _refused(
-            path, f"its parameters cannot be read ({error}); call it from a function of your own"
-        ) from error
-    if not isinstance(func, type) and tuple(one.kind for one in parameters) == _VARIADIC:
-        raise _refused(
-            path,
-            "it takes only *args and **kwargs, which hide what it needs; "
-            "if it is a decorator's wrapper, give it functools.wraps",
-        )
-    return [one for one in parameters if one.kind not in _VARIADIC]
-
-
-def _annotation(func: Callable[..., Any], parameter: Parameter, path: Path) -> Any:
-    raw = parameter.annotation
-    if raw is Parameter.empty or any(isinstance(note, Marker) for note in _notes(raw)):
-        return raw
-    try:
-        return annotation_of(func, parameter)
-    except UNRESOLVABLE as error:
-        raise DependencyError(
-            f"{path}: its annotation {raw!r} cannot be evaluated ({error}); import or define what "
-            "it names at module level, outside of `if TYPE_CHECKING`"
-        ) from error
-
-
-def _notes(annotation: Any) -> tuple[Any, ...]:
-    return getattr(annotation, "__metadata__", ())
-
-
-def _checked_kind(marker: Marker, path: Path) -> Kind:
-    kind = kind_of(marker.func)
-    if marker.thread and kind.is_async:
+def _check_kind(kind: Kind, marker: Marker, func: Provider, path: Path) -> None:
+    if marker.thread and kind.is_async and func is marker.func:
         raise DependencyError(f"{path} is async; thread=True is for functions that block")
-    function = function_of(marker.func) if kind.is_generator else None
+    function = function_of(func) if kind.is_generator else None
     line = second_yield(function) if function is not None else None
     if line is not None:
         raise DependencyError(
             f"{path} yields a second time, in line {line}; it must yield exactly once: "
             "what follows the yield is the teardown"
         )
-    return kind
-
-
-def _refused(path: Path, why: str) -> ConfigurationError:
-    kind = InvalidHandler if path.is_of_handler else DependencyError
-    return kind(f"{path}: {why}")
-
-
-def _nothing_provides(parameter: Parameter, path: Path, provided: Collection[type]) -> str:
-    if parameter.name == "self":
-        return f"{path}: nothing provides it; use the bound method of an object instead"
-    types = "".join(f", {one.__name__}" for one in provided)
-    return (
-        f"{path}: nothing provides it; annotate it as Annotated[..., Dependency(...)] or with one "
-        f"of Event, Event[...]{types}; or give it a default"
-    )
 
 
 def _event_of(body: Any) -> str:

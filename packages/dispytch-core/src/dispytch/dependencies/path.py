@@ -31,9 +31,17 @@ class Path:
         """On to a parameter of the last callable."""
         return replace(self, text=f"{self.text} → parameter `{name}`")
 
-    def dependency(self, func: Callable[..., Any]) -> "Path":
-        """On to the callable that provides the parameter."""
-        return Path(f"{self.text} → dependency `{name_of(func)}`", (*self.calls, func))
+    @property
+    def asking(self) -> str:
+        """The name of the callable that the last parameter is of."""
+        return name_of(self.calls[-1])
+
+    def dependency(
+        self, func: Callable[..., Any], replaced: Callable[..., Any] | None = None
+    ) -> "Path":
+        """On to the callable that provides the parameter, maybe in the place of another."""
+        instead = "" if replaced is None else f" (in place of `{name_of(replaced)}`)"
+        return Path(f"{self.text} → dependency `{name_of(func)}`{instead}", (*self.calls, func))
 
     def cycle(self) -> str | None:
         """The names from the last callable back to itself, if it is on the way twice."""

@@ -4,10 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dispytch.events import Event
+
 
 @dataclass(frozen=True, slots=True)
 class TheEvent:
     """The event that is handled."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromEvent:
+    """What ``read`` finds at the event: a header, the delivery, what a middleware has provided.
+
+    All of these are read before the first step of a plan: one that is refused opens nothing.
+    """
+
+    read: Callable[[Event[Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +37,20 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a step of the plan has made, by its place among the steps."""
+class OfApp:
+    """What an app-scoped dependency has made, by its place among those."""
 
     step: int
 
 
-Source = TheEvent | Provided | Constant | Result
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a step of the same plan has made, by its place among the steps."""
+
+    step: int
+
+
+Source = TheEvent | FromEvent | Provided | Constant | OfApp | Result
 """Where an argument comes from."""
 
 
@@ -57,6 +76,14 @@ class Call:
     is_async: bool
     is_generator: bool
     thread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The call of a dependency; ``path`` is the way to it from the first that asks for it."""
+
+    call: Call
+    path: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 
 from dispytch.dead_letters import FailurePolicy
-from dispytch.dependencies import Plan, bind, compile_handler
+from dispytch.dependencies import Plan, Wiring, bind
 from dispytch.dependencies.callables import identity_of
 from dispytch.exceptions import ConfigurationError, InvalidHandler
-from dispytch.middleware import Middleware, wrap
+from dispytch.middleware import Middleware, provided_within, wrap
 from dispytch.retry import RetryPolicy
 from dispytch.routing.decoding import decoding, plan_upcasts
 from dispytch.routing.registration import Registration
@@ -45,21 +45,26 @@ class PlannedRoute:
     upcasts: Mapping[str, Upcasts]
 
     def bind(
-        self, defaults: Defaults, values: Mapping[type, object], threads: Executor | None = None
+        self,
+        defaults: Defaults,
+        values: Mapping[type, object],
+        threads: Executor | None = None,
+        of_app: Sequence[object] = (),
     ) -> Route:
-        """The route, with the values that its dependencies ask for by type, and its threads.
+        """The route, with its threads and what its dependencies ask for: by type, of the app.
 
         Raises:
             InvalidHandler: one of the codecs cannot hold such a body.
         """
         given = self.registration
         bodies = _bodies(self.name, defaults.codecs, self.plan.body, self.adapter)
+        run = bind(self.plan, values, threads, of_app)
         return Route(
             name=self.name,
             topic=self.topic,
             event=given.event,
             decode=decoding(bodies, self.upcasts),
-            run=wrap(bind(self.plan, values, threads), defaults.middlewares + given.middlewares),
+            run=wrap(run, defaults.middlewares + given.middlewares),
             retry=given.retry or defaults.retry,
             dead_letter=given.dead_letter or defaults.dead_letter,
             timeout=given.timeout,
@@ -67,14 +72,16 @@ class PlannedRoute:
 
 
 def plan_routes(
-    registrations: Iterable[Registration], provided: Collection[type]
+    registrations: Iterable[Registration],
+    wiring: Wiring,
+    middlewares: Sequence[Middleware] = (),
 ) -> Sequence[PlannedRoute]:
     """Compile and check every handler.
 
     Handlers of one name, as a factory makes them, are told apart by a number: the name is how a
     dead letter finds its handler again.
 
-    ``provided`` are the types that a parameter may simply ask for.
+    ``middlewares`` are around all of them, beside their own.
 
     Raises:
         InvalidHandler: a handler without topic, or with a signature or body that cannot work, or
@@ -89,7 +96,8 @@ def plan_routes(
         names[registration.name] += 1
         number = names[registration.name]
         name = registration.name if number == 1 else f"{registration.name}#{number}"
-        planned.append(_planned(name, registration, provided))
+        given = provided_within((*middlewares, *registration.middlewares))
+        planned.append(_planned(name, registration, wiring, given))
     return planned
 
 
@@ -103,13 +111,15 @@ def _check_first(registration: Registration, known: set[object]) -> None:
     known.add(same)
 
 
-def _planned(name: str, registration: Registration, provided: Collection[type]) -> PlannedRoute:
+def _planned(
+    name: str, registration: Registration, wiring: Wiring, given: Collection[type]
+) -> PlannedRoute:
     if not registration.topic:
         raise InvalidHandler(
             f"handler {registration.name} has no topic; give it one, as in "
             "handler(topic='user_events'), or give its group a default_topic"
         )
-    plan = compile_handler(registration.handler, provided=provided)
+    plan = wiring.plan(registration.handler, given)
     adapter = _adapter(registration, plan.body)
     upcasts = plan_upcasts(registration, plan.body)
     return PlannedRoute(name, registration, registration.topic, plan, adapter, upcasts)
