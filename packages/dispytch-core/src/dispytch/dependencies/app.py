@@ -1,7 +1,7 @@
 """What is app-scoped: made when the listener starts, torn down when it stops."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
@@ -23,7 +23,7 @@ _Exit = Callable[
 @asynccontextmanager
 async def app_scope(
     steps: Sequence[Step], values: Mapping[type, object], threads: Executor | None = None
-) -> AsyncIterator[Sequence[object]]:
+) -> AsyncGenerator[Sequence[object], None]:
     """What each step makes, one after the other; generators are torn down in reverse at the end.
 
     A generator sees no exception at its yield, whatever has ended the scope: what it holds serves

@@ -10,7 +10,7 @@ from dispytch.exceptions import DependencyError
 class GivenReader:
     """Reads the value that a middleware has provided for a type, or takes the default."""
 
-    def __init__(self, kind: type, default: object, path: str) -> None:
+    def __init__(self, kind: type[Any], default: object, path: str) -> None:
         self._kind = kind
         self._default = default
         self._path = path
