@@ -8,7 +8,8 @@ from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from dispytch.rabbitmq.consumption import TELL_AFTER, Consumption
+from dispytch.rabbitmq import consumption as module
+from dispytch.rabbitmq.consumption import Consumption
 from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.failures import AmqpError, ConnectionLost
 from dispytch.rabbitmq.topology import group_queues
@@ -55,6 +56,18 @@ async def a_turn() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So long that "soon" does not come by itself where a test says "not yet"."""
+    monkeypatch.setattr(module, "TELL_AFTER", 0.5)
+
+
+async def soon(channel: FakeChannel, told: list[Told]) -> None:
+    async with asyncio.timeout(10):
+        while channel.told != told:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
 async def _no_task_is_left() -> Any:
     yield
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
@@ -85,8 +98,7 @@ async def test_a_lone_settlement_is_told_soon() -> None:
     consumption.nack(3)
     await a_turn()
     assert channel.told == []
-    await asyncio.sleep(10 * TELL_AFTER)
-    assert channel.told == [("nack", 3), ("ack", 2, False)]
+    await soon(channel, [("nack", 3), ("ack", 2, False)])
 
 
 async def test_what_a_run_leaves_behind_is_told_soon() -> None:
@@ -95,8 +107,7 @@ async def test_what_a_run_leaves_behind_is_told_soon() -> None:
         consumption.ack(tag)
     await a_turn()
     assert channel.told == [("ack", 3, True)]
-    await asyncio.sleep(10 * TELL_AFTER)
-    assert channel.told == [("ack", 3, True), ("ack", 5, False)]
+    await soon(channel, [("ack", 3, True), ("ack", 5, False)])
 
 
 async def test_flush_tells_everything_and_close_ends_the_lease() -> None:
