@@ -211,9 +211,7 @@ class EventListener:
         self, settings: Settings, outcomes: Outcomes, clock: Clock, observer: Observer
     ) -> Service:
         routes, wiring = self._wired()
-        return Service(
-            settings, routes, wiring.app_steps, outcomes, clock=clock, observer=observer
-        )
+        return Service(settings, routes, wiring.app_steps, outcomes, clock=clock, observer=observer)
 
     def _wired(self) -> tuple[Sequence[PlannedRoute], Wiring]:
         wiring = Wiring(PROVIDED, self.overrides)
