@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextvars import ContextVar
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -119,6 +120,27 @@ async def test_a_start_that_is_given_up_tears_down_what_was_made(url: str) -> No
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert pools.log[-1] == "closed"
+
+
+async def test_a_context_variable_of_the_app_reaches_every_handler(url: str) -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="unset")
+    group, seen = HandlerGroup(default_topic="orders"), list[str]()
+
+    async def configure() -> AsyncGenerator[None, None]:
+        token = variable.set("app")
+        yield
+        variable.reset(token)
+
+    @group.handler()
+    async def handle(_: Annotated[None, Dependency(configure, scope="app")]) -> None:
+        seen.append(variable.get())
+        variable.set("event")
+
+    listener = listening(url, group, concurrency=1)
+    async with listener:
+        await emit(url, 3)
+        await settled(listener, 3)
+    assert seen == ["app"] * 3
 
 
 async def test_overrides_count_from_the_next_start_on(url: str) -> None:
