@@ -68,6 +68,7 @@ class Pools:
     async def make(self, emitter: EventEmitter) -> AsyncGenerator[str, None]:
         self.log.append(f"made with {type(emitter).__name__}")
         yield "pool"
+        await asyncio.sleep(0.01)
         self.log.append("closed")
 
 
