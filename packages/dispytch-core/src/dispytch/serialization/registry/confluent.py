@@ -3,6 +3,7 @@
 Source: https://docs.confluent.io/platform/current/schema-registry/develop/api.html
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -49,7 +50,8 @@ class ConfluentRegistry(SchemaRegistry):
         )
         self._settings = {"url": url, "timeout": timeout, **_DEFAULTS, **(options or {})}
         self._normalize = normalize
-        self._place = ", ".join(one.rpartition("@")[2] for one in str(url).split(","))
+        # Without the user and the password that may stand in it.
+        self._place = re.sub(r"//[^/@]*@", "//", str(url))
         try:
             self._client()
         except Exception as error:
@@ -133,5 +135,6 @@ class ConfluentRegistry(SchemaRegistry):
 
     def _unavailable(self, error: Exception) -> Exception:
         return RegistryUnavailable(
-            f"the schema registry at {self._place} cannot be asked: {type(error).__name__}: {error}"
+            f"the schema registry at {self._place} cannot be asked: "
+            f"{type(error).__name__}: {error}".rstrip(": ")
         )
