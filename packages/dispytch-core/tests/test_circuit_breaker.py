@@ -174,7 +174,7 @@ class Pool:
         self.circuit = Circuit(CircuitBreaker(failures=1, pause=PAUSE), clock)
         self.running: dict[int, asyncio.Future[Exception | None]] = {}
         self.started: list[int] = []
-        self._pool = WorkerPool(self.lanes, self._serve, 4, self.circuit)
+        self._pool = WorkerPool(self.lanes, self._start, self._finish, 4, self.circuit)
 
     async def give(self, *positions: int) -> None:
         self.lanes.add(
@@ -193,8 +193,8 @@ class Pool:
         self._pool._resume()
         await settle()
 
-    async def _serve(self, lane: Lane) -> None:
-        event = lane.waiting[0]
+    async def _start(self, lane: Lane) -> None:
+        event = lane.first
         self.started.append(event.position)
         self.circuit.start(event)
         try:
@@ -202,6 +202,8 @@ class Pool:
             self.circuit.note(event, await ended)
         finally:
             self.circuit.finish(event)
+
+    def _finish(self, lane: Lane, owed: object) -> None:
         self.lanes.advance(lane)
 
 

@@ -43,7 +43,7 @@ class LanesMachine(RuleBasedStateMachine):
     @rule()
     def take(self) -> None:
         lane = self.lanes.take()
-        first = lane.waiting[0]
+        first = lane.first
         track = self.track(first)
         assert all(track != other for _, other, _ in self.taken), "two takers of one key"
         assert self.expected[track][0] == first.position, "out of order"
@@ -75,7 +75,7 @@ class LanesMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_forgotten(self) -> None:
-        ready = [lane.waiting[0].position for lane in self.lanes.ready]
+        ready = [lane.first.position for lane in self.lanes.ready]
         taken = [position for _, _, position in self.taken]
         first = [positions[0] for positions in self.expected.values() if positions]
         assert sorted(ready + taken) == sorted(first)
@@ -85,7 +85,8 @@ class LanesMachine(RuleBasedStateMachine):
             self.lanes.advance(lane)
         while self.lanes.ready:
             self.lanes.advance(self.lanes.take())
-        assert not any(self.lanes._by_lease.values()), "a lane without events is kept"
+        streams = self.lanes._streams.values()
+        assert not any(stream.lanes for stream in streams), "a lane without events is kept"
 
 
 TestLanes = LanesMachine.TestCase
@@ -96,13 +97,13 @@ def test_a_stream_is_one_lane_when_partitions_are_ordered() -> None:
     lanes = Lanes("partition")
     lanes.add([delivery(1, b"a"), delivery(2, b"b"), delivery(3, None)])
     lanes.add([delivery(4, b"a", LEASES[1])])
-    assert [lane.waiting[0].position for lane in lanes.ready] == [1, 4]
+    assert [lane.first.position for lane in lanes.ready] == [1, 4]
 
 
 def test_every_event_has_a_lane_when_nothing_is_ordered() -> None:
     lanes = Lanes("none")
     lanes.add([delivery(1, b"a"), delivery(2, b"a")])
-    assert [lane.waiting[0].position for lane in lanes.ready] == [1, 2]
+    assert [lane.first.position for lane in lanes.ready] == [1, 2]
 
 
 def test_a_dropped_lane_that_is_given_back_stays_dropped() -> None:
@@ -122,14 +123,18 @@ def test_keys_of_a_lease_that_was_dropped_and_came_again_start_afresh() -> None:
     lanes.drop([LEASES[0]])
     lanes.add([delivery(1, b"a")])
     lanes.advance(old)
-    assert [lane.waiting[0].position for lane in lanes.ready] == [1]
+    assert [lane.first.position for lane in lanes.ready] == [1]
     lanes.advance(lanes.take())
     assert not lanes.ready
 
 
+def held(lane: Lane) -> list[Delivery]:
+    return [lane.first, *(lane.behind or ())]
+
+
 def waiting(lanes: Lanes) -> list[int]:
     """The positions that are still to be run, in ready lanes."""
-    return sorted(one.position for lane in lanes.ready for one in lane.waiting)
+    return sorted(one.position for lane in lanes.ready for one in held(lane))
 
 
 def test_retiring_keeps_what_lies_before_an_event_that_has_started() -> None:
@@ -138,15 +143,15 @@ def test_retiring_keeps_what_lies_before_an_event_that_has_started() -> None:
     lanes.add([delivery(position, key) for position, key in enumerate(keys)])
     lanes.add([delivery(0, b"x", LEASES[1]), delivery(1, b"x", LEASES[1])])
     running = lanes.take()
-    assert running.waiting[0].position == 0
+    assert running.first.position == 0
     other = lanes.take()
-    assert other.waiting[0].position == 2
+    assert other.first.position == 2
     third = lanes.take()
-    assert third.waiting[0].position == 3
+    assert third.first.position == 3
     lanes.retire(LEASES[:1])
     assert waiting(lanes) == [0, 1], "the other stream is untouched"
     lanes.advance(running)
-    assert [one.position for one in running.waiting] == [1], "before 3, so it must be run"
+    assert [one.position for one in held(running)] == [1], "before 3, so it must be run"
     lanes.retire(None)
     assert lanes.has_ready(LEASES[:1])
     assert not lanes.has_ready(LEASES[1:]), "nothing of it has started"

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from dispytch.transport import Consumer
 
 logger = logging.getLogger("dispytch")
 
-Handle = Callable[[Delivery, Sequence[Owed] | None], Coroutine[Any, Any, Sequence[Owed] | None]]
+Handle = Callable[[Delivery, Sequence[Owed] | None], Awaitable[Sequence[Owed] | None]]
 """Runs a delivery's handlers; see `dispytch.delivery.handling.Handling`."""
 
 
@@ -49,8 +49,8 @@ class Engine:
         self._handle = handle
         self._drain_timeout = drain_timeout
         self._lanes = Lanes(ordering, fill_gaps=fill_gaps)
-        serve = self._serve if circuit is None else partial(self._serve_in, circuit)
-        self._pool = WorkerPool(self._lanes, serve, concurrency, circuit, clock)
+        start = self._start if circuit is None else partial(self._start_in, circuit)
+        self._pool = WorkerPool(self._lanes, start, self._finish, concurrency, circuit, clock)
         self._loop = asyncio.get_running_loop()
         self._now = clock.time
         self._call_at = clock.call_at
@@ -138,24 +138,26 @@ class Engine:
                 self._lanes.add(deliveries)
                 self._pool.wake()
 
-    async def _serve(self, lane: Lane) -> None:
-        delivery = lane.waiting[0]
-        owed = await self._handle(delivery, lane.owed)
-        if owed is None:
+    def _start(self, lane: Lane) -> Awaitable[Sequence[Owed] | None]:
+        return self._handle(lane.first, lane.owed)
+
+    async def _start_in(self, circuit: Circuit, lane: Lane) -> Sequence[Owed] | None:
+        delivery = lane.first
+        circuit.start(delivery)
+        try:
+            return await self._handle(delivery, lane.owed)
+        finally:
+            circuit.finish(delivery)
+
+    def _finish(self, lane: Lane, owed: Sequence[Owed] | None) -> None:
+        if owed is not None:
+            lane.owed = owed
+            self._call_at(min(one.due for one in owed), self._again, lane)
+        else:
+            delivery = lane.first
             self._ack(delivery)
             self._unsettled.pop(delivery, None)
             self._lanes.advance(lane)
-        else:
-            lane.owed = owed
-            self._call_at(min(one.due for one in owed), self._again, lane)
-
-    async def _serve_in(self, circuit: Circuit, lane: Lane) -> None:
-        delivery = lane.waiting[0]
-        circuit.start(delivery)
-        try:
-            await self._serve(lane)
-        finally:
-            circuit.finish(delivery)
 
     def _again(self, lane: Lane) -> None:
         self._lanes.again(lane)

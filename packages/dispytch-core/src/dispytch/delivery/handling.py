@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -78,28 +77,34 @@ class Handling:
         self._circuit = circuit
         self._unhandled: set[tuple[str, str | None]] = set()
 
-    async def __call__(
+    def __call__(
         self, delivery: Delivery, owed: Sequence[Owed] | None
-    ) -> Sequence[Owed] | None:
-        """Run what is due; see the class."""
+    ) -> Awaitable[Sequence[Owed] | None]:
+        """Run what is due; see the class.
+
+        Nothing here is a coroutine but what awaits a handler: each costs as much as a decision.
+        """
         if owed is not None:
-            return await self._pay(delivery, owed)
+            return self._pay(delivery, owed)
         if delivery.lease.topic == self._retry_topic:
-            return await self._pay(delivery, self._returned(delivery))
+            return self._pay(delivery, self._returned(delivery))
         try:
             envelope = self._read(delivery)
         except DecodeError as error:
-            return await self._pay(delivery, self._unreadable(delivery, error))
+            return self._pay(delivery, self._unreadable(delivery, error))
         routes = self._router.find(delivery.topic, envelope.type)
+        if len(routes) == 1:
+            return self._run(routes[0], delivery, envelope)
         if not routes:
-            return await self._pay(delivery, self._pass_over(delivery, envelope, None))
-        now = self._now()
-        owed = []
+            return self._pay(delivery, self._pass_over(delivery, envelope, None))
+        return self._run_each(routes, delivery, envelope)
+
+    async def _run_each(
+        self, routes: Sequence[Route], delivery: Delivery, envelope: Envelope
+    ) -> Sequence[Owed] | None:
+        owed: list[Owed] = []
         for route in routes:
-            failure = await self._run(route, 1, delivery, envelope)
-            if failure is not None:
-                attempt = Attempt(route, 1, 0, now, now, now)
-                owed += await self._after(attempt, delivery, failure)
+            owed += await self._run(route, delivery, envelope) or ()
         return owed or None
 
     def _returned(self, delivery: Delivery) -> Sequence[Owed]:
@@ -128,58 +133,78 @@ class Handling:
                 still_owed += await self._send_on(one)
             else:
                 envelope = envelope or self._read(delivery)
-                error = await self._run(one.route, one.number, delivery, envelope)
-                if error is not None:
-                    still_owed += await self._after(one, delivery, error)
+                still_owed += await self._run(one.route, delivery, envelope, one) or ()
         return still_owed or None
 
     async def _run(
-        self, route: Route, number: int, delivery: Delivery, envelope: Envelope
-    ) -> Exception | None:
-        """Run one handler; what it failed of, if it did."""
+        self, route: Route, delivery: Delivery, envelope: Envelope, attempt: Attempt | None = None
+    ) -> Sequence[Owed] | None:
+        """Run one handler, for the first time if no attempt is given; what is owed after that."""
+        began = self._now()
+        number = 1 if attempt is None else attempt.number
+        failure: Exception
         try:
-            body = route.decode(envelope)
-        except SerializationError as refusal:
-            return _Refused(refusal)
-        except Unresolved as missing:
             try:
+                body = route.decode(envelope)
+            except Unresolved as missing:
                 body = await self._lookups.read(lambda: route.decode(envelope), missing)
-            except SerializationError as refusal:
-                return _Refused(refusal)
-            except RegistryUnavailable as silence:
-                return _Unread(silence.seconds)
-        error = await _run_caught(
-            route, Event(body, envelope, delivery, number, route.name), self._clock
-        )
-        if self._circuit is not None:
-            self._circuit.note(delivery, error)
-        if error is None:
+        except SerializationError as refusal:
+            return await self._refused(route, number, delivery, refusal) or None
+        except RegistryUnavailable as silence:
+            attempt = attempt or _first(route, began)
+            return [replace(attempt, due=self._now() + silence.seconds)]
+        event = Event(body, envelope, delivery, number, route.name)
+        try:
+            await (route.run(event) if route.timeout is None else self._run_within(route, event))
+        except Exception as error:
+            failure = error
+        except asyncio.CancelledError as error:
+            failure = _escaped(error)
+        else:
             self._outcomes.handled += 1
-        elif isinstance(error, Skip):
-            self._outcomes.skipped += 1
+            if self._circuit is not None:
+                self._circuit.note(delivery, None)
             return None
-        return error
+        return await self._failed(attempt or _first(route, began), delivery, failure) or None
 
-    async def _after(
+    async def _run_within(self, route: Route, event: Event[Any]) -> None:
+        assert route.timeout is not None
+        limit: asyncio.Timeout | None = None
+        try:
+            async with self._clock.timeout(route.timeout) as limit:
+                await route.run(event)
+        except TimeoutError as error:
+            if limit is None or not limit.expired():
+                raise
+            raise HandlerTimeout(
+                f"{route.name} ran longer than its timeout of {route.timeout} s"
+            ) from error
+
+    async def _refused(
+        self, route: Route, number: int, delivery: Delivery, refusal: SerializationError
+    ) -> Sequence[Owed]:
+        """What is owed to an event whose body a handler cannot have."""
+        failure = Failure(reason_of(refusal), refusal, route.name, number)
+        parting = self._aftermath.give_up(route.dead_letter, delivery, failure)
+        return () if parting is None else await self._send_on(parting)
+
+    async def _failed(
         self, attempt: Attempt, delivery: Delivery, error: Exception
     ) -> Sequence[Owed]:
-        """What is owed to the event after an attempt has failed."""
-        following: Owed | None
-        if isinstance(error, _Refused):
-            route, refusal = attempt.route, error.refusal
-            failure = Failure(reason_of(refusal), refusal, route.name, attempt.number)
-            following = self._aftermath.give_up(route.dead_letter, delivery, failure)
-        elif isinstance(error, _Unread):
-            following = replace(attempt, due=self._now() + error.seconds)
-        else:
-            following = self._aftermath.after(attempt, delivery, error)
+        """What is owed to an event after an attempt has failed."""
+        if self._circuit is not None:
+            self._circuit.note(delivery, error)
+        if isinstance(error, Skip):
+            self._outcomes.skipped += 1
+            return ()
+        following = self._aftermath.after(attempt, delivery, error)
         if isinstance(following, Parting):
             return await self._send_on(following)
-        return () if following is None else (following,)
+        return [] if following is None else [following]
 
     async def _send_on(self, parting: Parting) -> Sequence[Owed]:
         left = await self._partings.send(parting)
-        return () if left is None else (left,)
+        return [] if left is None else [left]
 
     def _unreadable(self, delivery: Delivery, error: DecodeError) -> Sequence[Owed]:
         return self._given_up(self._if_unreadable, delivery, Failure("undecodable", error))
@@ -206,51 +231,18 @@ class Handling:
         return self._given_up(policy, delivery, Failure("unhandled", error, handler))
 
 
-class _Refused(Exception):
-    """A body that could not be had, told apart from whatever a handler raises."""
-
-    def __init__(self, refusal: SerializationError) -> None:
-        self.refusal = refusal
-        super().__init__(refusal)
+def _first(route: Route, began: float) -> Attempt:
+    return Attempt(route, 1, 0, began, began, began)
 
 
-class _Unread(Exception):
-    """A body that cannot be had yet; the attempt comes again, and has not counted as one."""
+def _escaped(error: asyncio.CancelledError) -> DispytchError:
+    """What a handler failed of that let a cancellation of its own escape.
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        super().__init__(seconds)
-
-
-async def _run_caught(route: Route, event: Event[Any], clock: Clock) -> Exception | None:
-    try:
-        if route.timeout is None:
-            await route.run(event)
-        else:
-            await _run_within(clock.timeout(route.timeout), route, event)
-    except Exception as error:
-        return error
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        # Nobody cancelled this worker: the handler let a cancellation of its own escape.
-        return DispytchError("a cancellation escaped from the handler").with_traceback(
-            error.__traceback__
-        )
-    return None
-
-
-async def _run_within(
-    allowed: AbstractAsyncContextManager[asyncio.Timeout], route: Route, event: Event[Any]
-) -> None:
-    limit: asyncio.Timeout | None = None
-    try:
-        async with allowed as limit:
-            await route.run(event)
-    except TimeoutError as error:
-        if limit is None or not limit.expired():
-            raise
-        raise HandlerTimeout(
-            f"{route.name} ran longer than its timeout of {route.timeout} s"
-        ) from error
+    Raises:
+        asyncio.CancelledError: it was no such one, but meant for the task that runs the handler.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise error
+    escaped = DispytchError("a cancellation escaped from the handler")
+    return escaped.with_traceback(error.__traceback__)

@@ -16,16 +16,51 @@ _WHOLE_STREAM = b""
 class Lane:
     """Events that run one at a time, in order: those of one key on one stream.
 
-    ``owed`` is what its first event still has to have before it is done, when that is known.
+    ``first`` runs next, or now; ``behind`` are the others. ``owed`` is what the first one still has
+    to have before it is done, when that is known. A lane that is ``gone`` holds nothing any more,
+    but for the event that its taker is busy with.
     """
 
-    __slots__ = ("key", "lease", "owed", "waiting")
+    __slots__ = ("behind", "first", "gone", "key", "owed", "stream")
 
-    def __init__(self, lease: Lease, key: bytes | None, first: Delivery) -> None:
-        self.lease = lease
+    def __init__(self, stream: "LeasedStream", key: bytes | None, first: Delivery) -> None:
+        self.stream = stream
         self.key = key
-        self.waiting = deque((first,))
+        self.first = first
+        # Most lanes never hold a second event, and an empty deque costs as much as all the rest.
+        self.behind: deque[Delivery] | None = None
         self.owed: Sequence[Owed] | None = None
+        self.gone = False
+
+    @property
+    def lease(self) -> Lease:
+        """The hold on the stream that its events came through."""
+        return self.stream.lease
+
+    def append(self, delivery: Delivery) -> None:
+        """Put an event behind the others."""
+        if self.behind is None:
+            self.behind = deque()
+        self.behind.append(delivery)
+
+    def cut(self, furthest: int) -> bool:
+        """Forget what lies beyond a position; whether anything is left."""
+        behind = self.behind
+        while behind and behind[-1].position > furthest:
+            behind.pop()
+        self.gone = self.gone or (not behind and self.first.position > furthest)
+        return not self.gone
+
+
+class LeasedStream:
+    """The lanes of one lease, by key, and the furthest position of an event that has started."""
+
+    __slots__ = ("furthest", "lanes", "lease")
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.lanes: dict[bytes, Lane] = {}
+        self.furthest = -1
 
 
 class Lanes:
@@ -35,59 +70,55 @@ class Lanes:
     event must run once more; whoever takes a lane decides when. A lane of a dropped lease is gone:
     giving it back has no effect.
 
-    fill_gaps: remember how far each stream has been started, so that `retire` can keep what lies
-        before that.
+    fill_gaps: have `retire` keep what lies before an event that has started.
     """
 
     def __init__(self, ordering: Ordering, *, fill_gaps: bool = False) -> None:
         self.ready: deque[Lane] = deque()
-        self._furthest: dict[Lease, int] | None = {} if fill_gaps else None
+        self._fill_gaps = fill_gaps
         self._ordering = ordering
-        self._by_lease: dict[Lease, dict[bytes, Lane]] = {}
+        self._streams: dict[Lease, LeasedStream] = {}
 
     def add(self, deliveries: Iterable[Delivery]) -> None:
         """Put deliveries behind those of their key."""
-        by_lease, ready, ordering = self._by_lease, self.ready, self._ordering
+        streams, ready, ordering = self._streams, self.ready, self._ordering
         for delivery in deliveries:
-            lease = delivery.lease
-            lanes = by_lease.get(lease)
-            if lanes is None:
-                lanes = by_lease[lease] = {}
+            stream = streams.get(delivery.lease)
+            if stream is None:
+                stream = streams[delivery.lease] = LeasedStream(delivery.lease)
             key = delivery.key if ordering == "key" else _WHOLE_STREAM
             if key is None or ordering == "none":
-                ready.append(Lane(lease, None, delivery))
+                ready.append(Lane(stream, None, delivery))
                 continue
-            lane = lanes.get(key)
+            lane = stream.lanes.get(key)
             if lane is not None:
-                lane.waiting.append(delivery)
+                lane.append(delivery)
             else:
-                lanes[key] = lane = Lane(lease, key, delivery)
+                stream.lanes[key] = lane = Lane(stream, key, delivery)
                 ready.append(lane)
 
     def take(self) -> Lane:
         """The lane that has been ready for longest; it is the taker's until given back."""
         lane = self.ready.popleft()
-        if self._furthest is not None:
-            position = lane.waiting[0].position
-            if position > self._furthest.get(lane.lease, -1):
-                self._furthest[lane.lease] = position
+        position, stream = lane.first.position, lane.stream
+        if position > stream.furthest:
+            stream.furthest = position
         return lane
 
     def advance(self, lane: Lane) -> None:
         """Give a lane back whose first event is done."""
-        waiting = lane.waiting
-        if not waiting:
+        if lane.gone:
             return
-        waiting.popleft()
         lane.owed = None
-        if waiting:
+        if lane.behind:
+            lane.first = lane.behind.popleft()
             self.ready.append(lane)
         elif lane.key is not None:
-            del self._by_lease[lane.lease][lane.key]
+            del lane.stream.lanes[lane.key]
 
     def again(self, lane: Lane) -> None:
         """Give a lane back whose first event must run again."""
-        if lane.waiting and lane.lease in self._by_lease:
+        if not lane.gone and lane.lease in self._streams:
             self.ready.append(lane)
 
     def has_ready(self, leases: Collection[Lease] | None) -> bool:
@@ -101,24 +132,18 @@ class Lanes:
         done, the broker cannot be told that the later one is.
         """
         if leases is None:
-            leases = tuple(self._by_lease)
-        if self._furthest is None:
+            leases = tuple(self._streams)
+        if not self._fill_gaps:
             self.drop(leases)
             return
-        for lease in leases:
-            for lane in self._by_lease.get(lease, {}).values():
-                self._cut(lane)
-        kept = [lane for lane in self.ready if lane.lease not in leases or self._cut(lane)]
-        self.ready.clear()
-        self.ready.extend(kept)
-
-    def _cut(self, lane: Lane) -> bool:
-        """Forget what lies beyond all that has started; whether anything is left."""
-        assert self._furthest is not None
-        furthest = self._furthest.get(lane.lease, -1)
-        while lane.waiting and lane.waiting[-1].position > furthest:
-            lane.waiting.pop()
-        return bool(lane.waiting)
+        for stream in [self._streams[lease] for lease in leases if lease in self._streams]:
+            for lane in stream.lanes.values():
+                lane.cut(stream.furthest)
+        self._keep_ready(
+            lane
+            for lane in self.ready
+            if lane.lease not in leases or lane.cut(lane.stream.furthest)
+        )
 
     def drop(self, leases: Collection[Lease]) -> None:
         """Forget everything of these leases that has not started.
@@ -126,14 +151,16 @@ class Lanes:
         The event that a taken lane is busy with is its taker's to finish.
         """
         for lease in leases:
-            for lane in self._by_lease.pop(lease, {}).values():
-                lane.waiting.clear()
-            if self._furthest is not None:
-                self._furthest.pop(lease, None)
-        kept = [lane for lane in self.ready if lane.lease in self._by_lease]
-        self.ready.clear()
-        self.ready.extend(kept)
+            stream = self._streams.pop(lease, None)
+            for lane in stream.lanes.values() if stream is not None else ():
+                lane.gone = True
+        self._keep_ready(lane for lane in self.ready if lane.lease in self._streams)
 
     def drop_all(self) -> None:
         """Forget everything that has not started."""
-        self.drop(tuple(self._by_lease))
+        self.drop(tuple(self._streams))
+
+    def _keep_ready(self, lanes: Iterable[Lane]) -> None:
+        kept = list(lanes)
+        self.ready.clear()
+        self.ready.extend(kept)

@@ -9,11 +9,14 @@ from typing import Any, Final
 
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock, Timer
+from dispytch.delivery.attempt import Owed
 from dispytch.delivery.lanes import Lane, Lanes
 from dispytch.exceptions import DispytchError
 from dispytch.messages import Lease
 
 logger = logging.getLogger("dispytch")
+
+Owing = Sequence[Owed] | None
 
 _SLICE: Final = 0.005
 """Seconds after which workers whose handlers never wait let the event loop breathe."""
@@ -26,15 +29,17 @@ class WorkerPool:
     """``size`` long-lived workers that take ready lanes in turn, one event at a time.
 
     There is no task per event, and one wake-up per batch: a worker whose handler has to wait
-    lets the next ones be woken. ``serve`` runs the first event of a lane; when it raises, the pool
-    has failed: `failure` is done, and nothing more is taken. A lane is taken only while the circuit
-    allows it; who takes one tells the circuit at once.
+    lets the next ones be woken. ``start`` runs the first event of a lane, ``finish`` gives the
+    lane back; when one of them raises, the pool has failed: `failure` is done, and nothing more is
+    taken. A lane is taken only while the circuit allows it; who takes one tells the circuit at
+    once.
     """
 
     def __init__(
         self,
         lanes: Lanes,
-        serve: Callable[[Lane], Awaitable[None]],
+        start: Callable[[Lane], Awaitable[Owing]],
+        finish: Callable[[Lane, Owing], None],
         size: int,
         circuit: Circuit | None = None,
         clock: Clock | None = None,
@@ -43,7 +48,8 @@ class WorkerPool:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._lanes = lanes
-        self._serve = serve
+        self._start = start
+        self._finish = finish
         self._size = size
         self._circuit = circuit
         self._resuming: Timer | None = None
@@ -52,6 +58,7 @@ class WorkerPool:
         self._workers: set[_Worker] = set()
         self._parked: deque[asyncio.Future[None]] = deque()
         self._summoned = False
+        self._roused = False
         self._breathing = False
         self._slice_ends = 0.0
         self._watchers = 0
@@ -67,11 +74,8 @@ class WorkerPool:
     def wake(self) -> None:
         """Lanes have become ready: see that one worker is awake to take them."""
         self._slice_ends = self._clock() + _SLICE
-        while self._lanes.ready and self._parked:
-            parked = self._parked.popleft()
-            if not parked.done():
-                parked.set_result(None)
-                return
+        if not (self._roused or self._breathing):
+            self._rouse()
 
     async def quiet(self, leases: Collection[Lease] | None, deadline: float) -> bool:
         """Wait until nothing runs of these leases, None for all, and nothing of them is ready.
@@ -176,12 +180,12 @@ class WorkerPool:
             elif circuit is not None and not circuit.allows():
                 await self._hold(circuit)
             elif self._breathing:
-                await asyncio.sleep(0)
+                await self._park()
             else:
                 worker.lane = lane = lanes.take()
                 if lanes.ready and self._parked and not self._summoned:
                     self._summon()
-                await self._serve(lane)
+                self._finish(lane, await self._start(lane))
                 worker.lane = None
                 if worker.task.cancelling() and not worker.cancelled:
                     # A handler has cancelled itself and gone on; the next one is not meant.
@@ -197,7 +201,7 @@ class WorkerPool:
 
     def _breathed(self) -> None:
         self._breathing = False
-        self._slice_ends = self._clock() + _SLICE
+        self.wake()
 
     async def _park(self) -> None:
         parked = self._loop.create_future()
@@ -205,8 +209,20 @@ class WorkerPool:
         try:
             await parked
         except asyncio.CancelledError:
+            self._roused = False
             self.wake()
             raise
+        self._roused = False
+
+    def _rouse(self) -> bool:
+        """Wake a parked worker for a ready lane; whether there was one."""
+        while self._lanes.ready and self._parked:
+            parked = self._parked.popleft()
+            if not parked.done():
+                parked.set_result(None)
+                self._roused = True
+                return True
+        return False
 
     async def _hold(self, circuit: Circuit) -> None:
         """Park until the circuit may allow events again."""
@@ -227,8 +243,10 @@ class WorkerPool:
 
     def _wake_all_needed(self) -> None:
         self._summoned = False
-        for _ in range(min(len(self._lanes.ready), len(self._parked))):
-            self.wake()
+        if not self._breathing:
+            for _ in range(len(self._lanes.ready)):
+                if not self._rouse():
+                    return
 
 
 class _Worker:

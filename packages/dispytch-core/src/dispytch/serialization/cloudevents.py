@@ -25,6 +25,8 @@ _VERSION: Final = "dataversion"
 """Dispytch's extension attribute for the version of a body, named as in the event schema of Azure
 Event Grid. Producers that know nothing of it leave it away."""
 
+_SPECVERSION: Final = b"1.0"
+_JSON: Final = JSON.encode()
 _STRUCTURED = b"application/cloudevents+json"
 _STRUCTURED_ANY = b"application/cloudevents"
 
@@ -44,17 +46,20 @@ class CloudEvents(WireFormat):
 
     def reader(self, prefixes: Sequence[str]) -> Reader:
         """Read structured mode by its content type, binary mode by its headers; else plain."""
-        binary = [_BinaryReader(prefix) for prefix in prefixes]
+        binary = [_binary_reader(prefix) for prefix in prefixes]
 
         def read(delivery: Delivery) -> Envelope:
             headers = dict(delivery.headers)
+            content_type = headers.get(CONTENT_TYPE)
             # A structured message may repeat its attributes among the headers.
-            content_type = headers.get(CONTENT_TYPE, b"").lower()
-            if content_type.startswith(_STRUCTURED_ANY):
-                return _read_structured(content_type, delivery.value)
-            for reader in binary:
-                if reader.specversion in headers or reader.type in headers:
-                    return reader.read(headers, delivery.value)
+            if content_type and content_type != _JSON:
+                kind = content_type.lower()
+                if kind.startswith(_STRUCTURED_ANY):
+                    return _read_structured(kind, delivery.value)
+            for read_binary in binary:
+                envelope = read_binary(headers, content_type, delivery.value)
+                if envelope is not None:
+                    return envelope
             return self._read_plain(headers, delivery)
 
         return read
@@ -104,32 +109,40 @@ class CloudEvents(WireFormat):
             ) from error
 
 
-class _BinaryReader:
-    def __init__(self, prefix: str) -> None:
-        self.specversion = prefix + "specversion"
-        self._id = prefix + "id"
-        self.type = prefix + "type"
-        self._source = prefix + "source"
-        self._time = prefix + "time"
-        self._version = prefix + _VERSION
+def _binary_reader(
+    prefix: str,
+) -> Callable[[Mapping[str, bytes], bytes | None, bytes], Envelope | None]:
+    """A function that reads binary mode; it returns None for what has none of its attributes.
 
-    def read(self, headers: Mapping[str, bytes], value: bytes) -> Envelope:
+    Every event comes through it: what it usually finds is compared as bytes, and not read.
+    """
+    id_, type_, source, time, specversion, version = (
+        prefix + name for name in ("id", "type", "source", "time", "specversion", _VERSION)
+    )
+
+    def read(
+        headers: Mapping[str, bytes], content_type: bytes | None, value: bytes
+    ) -> Envelope | None:
+        if specversion not in headers and type_ not in headers:
+            return None
         try:
-            _check_version(headers[self.specversion].decode())
-            content_type = headers.get(CONTENT_TYPE)
+            if headers[specversion] != _SPECVERSION:
+                _check_version(headers[specversion].decode())
             return Envelope(
-                headers[self._id].decode(),
-                headers[self.type].decode(),
-                headers[self._source].decode(),
-                _time(headers.get(self._time)),
-                content_type.decode() if content_type else None,
+                headers[id_].decode(),
+                headers[type_].decode(),
+                headers[source].decode(),
+                _time(headers[time]) if time in headers else None,
+                JSON if content_type == _JSON else _decoded(content_type),
                 value,
-                _version(headers.get(self._version)),
+                _version(headers[version]) if version in headers else None,
             )
         except KeyError as error:
             raise DecodeError(f"a CloudEvent lacks the attribute {error.args[0]!r}") from error
         except UnicodeDecodeError as error:
             raise DecodeError(f"a CloudEvents attribute is not UTF-8: {error}") from error
+
+    return read
 
 
 def _read_structured(content_type: bytes, value: bytes) -> Envelope:
@@ -204,9 +217,7 @@ def _version(value: Any) -> int | None:
     return version
 
 
-def _time(value: bytes | None) -> str | None:
-    if value is None:
-        return None
+def _time(value: bytes) -> str:
     if value.removeprefix(b"-").isdigit():
         # AMQP has a timestamp type of its own, which arrives as milliseconds.
         try:
@@ -214,6 +225,10 @@ def _time(value: bytes | None) -> str | None:
         except (ValueError, OverflowError, OSError) as error:
             raise DecodeError(f"the CloudEvent's time {value!r} is no time: {error}") from error
     return value.decode()
+
+
+def _decoded(content_type: bytes | None) -> str | None:
+    return content_type.decode() if content_type else None
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str | None:

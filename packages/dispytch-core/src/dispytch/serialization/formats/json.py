@@ -7,7 +7,13 @@ import pydantic_core
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from dispytch.exceptions import BodyInvalid, ConfigurationError, DecodeError, EncodeError
+from dispytch.exceptions import (
+    BodyInvalid,
+    ConfigurationError,
+    DecodeError,
+    EncodeError,
+    SerializationError,
+)
 from dispytch.serialization.codec import JSON, BodyCodec, Change
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec
 from dispytch.serialization.validation import complaints
@@ -35,17 +41,10 @@ class JsonCodec(SchemaCodec):
         No bytes at all read as null: a CloudEvent without data, a tombstone of a compacted topic.
         """
         try:
-            return adapter.validate_json(data or b"null")
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            # A string in the body that should hold JSON is refused with the same type of error.
-            if first["type"] == "json_invalid" and not first["loc"]:
-                raise DecodeError(f"the bytes are not JSON: {first['msg']}") from error
-            raise BodyInvalid(f"the body is refused: {complaints(error)}") from error
+            # The validator itself: an adapter's method of that name costs half as much again.
+            return adapter.validator.validate_json(data or b"null")
         except Exception as error:
-            raise BodyInvalid(
-                f"a validator of the body failed: {type(error).__name__}: {error}"
-            ) from error
+            raise _refusal(error) from error
 
     def bind_schema(self, body: Any, adapter: TypeAdapter[Any]) -> SchemaBody:
         """Derive the JSON Schema."""
@@ -83,3 +82,14 @@ def _schema(body: Any, adapter: TypeAdapter[Any]) -> Schema:
         raise ConfigurationError(f"no JSON Schema can be made of {body!r}: {error}") from error
     name = str(schema.get("title") or getattr(body, "__qualname__", body))
     return Schema("JSON", json.dumps(schema), name)
+
+
+def _refusal(error: Exception) -> SerializationError:
+    """What a body's error means to those who sent it."""
+    if not isinstance(error, ValidationError):
+        return BodyInvalid(f"a validator of the body failed: {type(error).__name__}: {error}")
+    first = error.errors(include_input=False, include_url=False)[0]
+    # A string in the body that should hold JSON is refused with the same type of error.
+    if first["type"] == "json_invalid" and not first["loc"]:
+        return DecodeError(f"the bytes are not JSON: {first['msg']}")
+    return BodyInvalid(f"the body is refused: {complaints(error)}")
