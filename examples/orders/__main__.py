@@ -26,8 +26,7 @@ EXPECTED = Figures(emitted=11, handled=10, retried=2, dead_lettered=1)
 
 async def serve(backend: str) -> Figures:
     """Place the orders, handle them until all is done, and count."""
-    listener = EventListener(backend, group=GROUP)
-    listener.add_handler_group(orders)
+    listener = shop(backend)
     async with listener, EventEmitter(backend) as emitter:
         await emitter.emit_many(PLACED)
         await all_done(listener)
@@ -40,6 +39,13 @@ async def serve(backend: str) -> Figures:
         retried=outcomes.retried,
         dead_lettered=len(letters),
     )
+
+
+def shop(backend: str) -> EventListener:
+    """The service, on a backend."""
+    listener = EventListener(backend, group=GROUP)
+    listener.add_handler_group(orders)
+    return listener
 
 
 async def all_done(listener: EventListener) -> None:

@@ -61,7 +61,7 @@ class Emitted(Sequence[Emission]):
             if one.event_type != model.__event_type__ or topic.constant not in (None, one.topic):
                 continue
             codec = self._codecs.reading(one.envelope.content_type)
-            event: E = codec.decode(adapter, one.envelope.data)
+            event: E = codec.bind(model, adapter).decode(one.envelope.data)
             if topic.fill(event) == one.topic:
                 events.append(event)
         return events
