@@ -1,9 +1,10 @@
 """Listening to events."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dispytch.backends import backend_from
 from dispytch.circuit_breaker import CircuitBreaker
@@ -11,6 +12,7 @@ from dispytch.clock import Clock
 from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
 from dispytch.delivery import Observer, Ordering, Outcomes
 from dispytch.dependencies import Overrides, Wiring
+from dispytch.dependencies.dependency import Provider
 from dispytch.exceptions import AlreadyRunning, NotRunning
 from dispytch.health import Health
 from dispytch.middleware import Middleware
@@ -149,6 +151,7 @@ class EventListener:
     def test(
         self,
         *,
+        overrides: Mapping[Callable[..., Any], Provider] | None = None,
         clock: "Pace" = "auto",
         patience: float = 5.0,
     ) -> "Probe":
@@ -163,6 +166,8 @@ class EventListener:
                 await probe.settled()
                 assert probe.emitted.of(OrderPaid) == [OrderPaid(number=1)]
 
+        overrides: what is called in the place of dependencies, as in ``{get_db: FakeDb}``, beside
+            the listener's own ``overrides``.
         clock: with ``"auto"``, time runs, and `Probe.settled` jumps to what is due next; with
             ``"manual"`` it stands still until `Probe.advance` moves it.
         patience: real seconds that `Probe.settled` waits at most.
@@ -170,7 +175,8 @@ class EventListener:
         # Only those who test need it.
         from dispytch.probe import Probe
 
-        return Probe(self._made, self._settings, clock=clock, patience=patience)
+        made = partial(self._made, overrides or {})
+        return Probe(made, self._settings, clock=clock, patience=patience)
 
     async def __aenter__(self) -> Self:
         """Check the wiring, connect, join the group, and handle events in the background.
@@ -179,7 +185,7 @@ class EventListener:
         """
         if self._life is not None:
             raise AlreadyRunning("the listener is running already: enter it once")
-        routes, wiring = self._wired()
+        routes, wiring = self._wired(self.overrides)
         self._service = Service(self._settings, routes, wiring.app_steps, self.outcomes)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._service.live(started), name="dispytch-listener")
@@ -208,13 +214,21 @@ class EventListener:
             await life
 
     def _made(
-        self, settings: Settings, outcomes: Outcomes, clock: Clock, observer: Observer
+        self,
+        more: Mapping[Callable[..., Any], Provider],
+        settings: Settings,
+        outcomes: Outcomes,
+        clock: Clock,
+        observer: Observer,
     ) -> Service:
-        routes, wiring = self._wired()
+        overrides = Overrides()
+        overrides.update(self.overrides)
+        overrides.update(more)
+        routes, wiring = self._wired(overrides)
         return Service(settings, routes, wiring.app_steps, outcomes, clock=clock, observer=observer)
 
-    def _wired(self) -> tuple[Sequence[PlannedRoute], Wiring]:
-        wiring = Wiring(PROVIDED, self.overrides)
+    def _wired(self, overrides: Overrides) -> tuple[Sequence[PlannedRoute], Wiring]:
+        wiring = Wiring(PROVIDED, overrides)
         routes = self._planned(wiring)
         require(len(routes) > 0, "there are no handlers; call add_handler_group first", routes)
         if wiring.unused:

@@ -25,6 +25,7 @@ from dispytch.exceptions import (
     BodyInvalid,
     ConfigurationError,
     DecodeError,
+    DependencyError,
     EventHalted,
     InvalidHandler,
     NotRunning,
@@ -70,6 +71,12 @@ class Bank:
 
 
 BANK = Bank()
+
+
+def get_bank() -> Bank:
+    return BANK
+
+
 orders = HandlerGroup(default_topic="orders")
 
 
@@ -77,7 +84,7 @@ orders = HandlerGroup(default_topic="orders")
 async def pay(
     event: Event[OrderPlaced],
     emitter: EventEmitter,
-    bank: Annotated[Bank, Dependency(lambda: BANK)],
+    bank: Annotated[Bank, Dependency(get_bank)],
 ) -> int:
     number = event.body.number
     if number < 0:
@@ -169,6 +176,37 @@ async def test_each_probe_has_a_broker_of_its_own(monkeypatch: pytest.MonkeyPatc
         assert len(one.handled) == 2
         assert other.handled == []
     assert named == {}
+
+
+async def test_dependencies_are_overridden_for_one_probe_alone() -> None:
+    fake = Bank()
+    async with listener.test(overrides={get_bank: lambda: fake}) as probe:
+        await probe.emit(OrderPlaced(number=1))
+    async with listener.test() as probe:
+        await probe.emit(OrderPlaced(number=2))
+    assert (fake.charged, BANK.charged) == ([1], [2])
+    assert len(listener.overrides) == 0
+
+
+async def test_the_listeners_own_overrides_count_but_for_those_of_the_probe() -> None:
+    own, fake = Bank(), Bank()
+    tested = listening(orders)
+    tested.overrides[get_bank] = lambda: own
+    async with tested.test() as probe:
+        await probe.emit(OrderPlaced(number=1))
+    async with tested.test(overrides={get_bank: lambda: fake}) as probe:
+        await probe.emit(OrderPlaced(number=2))
+        await probe.settled()
+        await probe.crash()
+        await probe.start()
+        await probe.emit(OrderPlaced(number=3))
+    assert (own.charged, fake.charged, BANK.charged) == ([1], [2, 3], [])
+
+
+async def test_an_override_of_no_use_is_found_at_the_start() -> None:
+    with pytest.raises(DependencyError, match="no handler depends on"):
+        async with listener.test(overrides={elsewhere: Bank}):
+            pass
 
 
 async def test_records_are_typed() -> None:
@@ -316,6 +354,36 @@ async def test_what_does_not_end_is_named() -> None:
     assert "still open after 0.05 s" in text
     assert "stuck has been running for 0." in text
     assert "on 'orders', key 'Ada': it waits behind another event" in text
+
+
+async def test_what_was_open_before_a_crash_is_named_once() -> None:
+    group = HandlerGroup(default_topic="orders")
+
+    @group.handler(event="order_paid")
+    async def stuck(event: Event[Order]) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Unsettled) as caught:  # noqa: PT012
+        async with listening(group).test(patience=0.05) as probe:
+            await probe.emit(OrderPaid(number=1))
+            with pytest.raises(Unsettled):
+                await probe.settled()
+            await probe.crash()
+            await probe.start()
+            await probe.settled()
+    assert str(caught.value).count("\n- ") == 1
+
+
+async def test_emitted_events_are_told_apart_by_their_topic() -> None:
+    class Letter(Parcel):
+        __topic__ = "letters.{country}"
+
+    async with listener.test() as probe:
+        await probe.emitter.emit_many(
+            [Parcel(country="uk", number=1), Letter(country="uk", number=2)]
+        )
+        assert [one.number for one in probe.emitted.of(Parcel)] == [1]
+        assert [one.number for one in probe.emitted.of(Letter)] == [2]
 
 
 async def test_a_halted_service_ends_the_test() -> None:
