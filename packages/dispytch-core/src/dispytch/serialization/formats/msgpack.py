@@ -16,7 +16,7 @@ from dispytch.serialization.validation import validated
 
 
 class MessagePackCodec(Codec):
-    """MessagePack: smaller and faster to read than JSON where a body holds numbers and bytes.
+    """MessagePack: smaller than JSON, and faster where a body holds many numbers or bytes.
 
     Bytes are written as bytes, NaN and the infinities as numbers, map keys as they are; whatever
     MessagePack has no type for, as JSON would have it: a date and a UUID as text.
