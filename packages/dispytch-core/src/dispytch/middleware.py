@@ -1,6 +1,7 @@
 """Code around handlers."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from inspect import iscoroutinefunction
 from typing import Any, Protocol, TypeVar
 
 from dispytch.events import Event
@@ -60,9 +61,20 @@ def _provided_by(middleware: object) -> tuple[type, ...]:
 
 def wrap(handler: Next, middlewares: Sequence[Middleware]) -> Next:
     """The handler with the middlewares around it, the first one outermost."""
+    if middlewares and not iscoroutinefunction(handler):
+        handler = _awaited(handler)
     for middleware in reversed(middlewares):
         handler = _around(middleware, handler)
     return handler
+
+
+def _awaited(handler: Next) -> Next:
+    """The handler, where nothing happens, and nothing is raised, before it is awaited."""
+
+    async def run(event: Event[Any]) -> Any:
+        return await handler(event)
+
+    return run
 
 
 def _around(middleware: Middleware, call_next: Next) -> Next:

@@ -47,8 +47,12 @@ class Places:
         """The place of an argument's value."""
         source = argument.source
         if isinstance(source, Result):
-            return len(self._before) + source.step
+            return self.of_result(source.step)
         return self._before.index(source)
+
+    def of_result(self, step: int) -> int:
+        """The place of what a step makes."""
+        return len(self._before) + step
 
 
 def _known(
