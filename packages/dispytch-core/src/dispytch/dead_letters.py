@@ -29,7 +29,7 @@ from typing import Final, Literal, get_args
 from uuid import uuid4
 
 from dispytch.exceptions import ConfigurationError
-from dispytch.messages import Delivery, Headers, Message
+from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message
 
 PREFIX: Final = "dispytch-"
 """How the names of the headers begin that dispytch adds to a message that it sends on."""
@@ -50,6 +50,9 @@ ORIGINAL_TIMESTAMP: Final = "dispytch-original-timestamp"
 
 REPLAY_TURN: Final = "dispytch-replay-turn"
 """The replay that last sent the event, or put its dead letter back."""
+
+_OWN: Final = (REPLY_TO, CORRELATION_ID)
+"""Headers of the event itself: that of a request, which may still be answered."""
 
 MESSAGE_CUT: Final = 1_000
 TRACEBACK_CUT: Final = 4_000
@@ -165,7 +168,7 @@ def without_details(letter: Message) -> Message:
 
 def original_headers(headers: Headers) -> Headers:
     """The headers without those that dispytch has added when it sent the message on."""
-    return [header for header in headers if not header[0].startswith(PREFIX)]
+    return [header for header in headers if not header[0].startswith(PREFIX) or header[0] in _OWN]
 
 
 def origin(delivery: Delivery) -> Iterator[tuple[str, bytes]]:

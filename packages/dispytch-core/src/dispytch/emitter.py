@@ -1,11 +1,16 @@
 """Emitting events."""
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar, overload
+
+from pydantic import PydanticUserError, TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError
 
 from dispytch.backends import backend_from
 from dispytch.events import EventBase
@@ -19,6 +24,8 @@ from dispytch.exceptions import (
     TransportError,
 )
 from dispytch.messages import Message
+from dispytch.replies import ReplyReader
+from dispytch.requests import Requests
 from dispytch.schedule import seconds_until
 from dispytch.serialization import (
     CloudEvents,
@@ -33,6 +40,7 @@ from dispytch.transport import Backend, Producer
 
 TimeoutCallback = Callable[[EventBase], Awaitable[None] | None]
 Callback = TypeVar("Callback", bound=TimeoutCallback)
+Reply = TypeVar("Reply")
 
 
 class EventEmitter:
@@ -72,6 +80,9 @@ class EventEmitter:
             prefixes=self._backend.features.attribute_prefixes,
             config_type=self._backend.event_config,
         )
+        self._source = source
+        self._replies = ReplyReader(prefixes=self._backend.features.attribute_prefixes)
+        self._requests: Requests | None = None
         self._on_timeout: TimeoutCallback | None = None
         self._connection: AbstractAsyncContextManager[Producer] | None = None
         self._producer: Producer | None = None
@@ -138,6 +149,56 @@ class EventEmitter:
         if failures:
             raise SendError(failures, len(batch))
 
+    @overload
+    async def request(
+        self,
+        event: EventBase,
+        *,
+        reply: type[Reply] | TypeAdapter[Reply],
+        timeout: float = ...,
+    ) -> Reply: ...
+
+    @overload
+    async def request(self, event: EventBase, *, reply: None, timeout: float = ...) -> None: ...
+
+    @overload
+    async def request(self, event: EventBase, *, reply: object, timeout: float = ...) -> Any: ...
+
+    async def request(self, event: EventBase, *, reply: object, timeout: float = 30.0) -> Any:
+        """Send one event, and return what its handler answers.
+
+        The first answer counts; see the guide on which handlers answer. Requests may be sent from
+        any number of tasks at once, and each gets its own reply. The first one opens the way on
+        which replies come, before it is sent.
+
+        A request is handled at least once, like any event: also after a timeout, and maybe twice.
+
+        reply: the type of the answer, anything that pydantic can validate, or a `TypeAdapter`.
+        timeout: how many seconds it may take in all.
+
+        Raises:
+            ConfigurationError: the backend cannot bring replies, pydantic cannot validate such a
+                reply, or the timeout makes no sense; nothing was sent.
+            RequestFailed: the handler failed for good; it has the reason, and the error.
+            RequestTimeout: no answer in time.
+            DecodeError, BodyInvalid: the answer is not of the type ``reply``.
+            Any error of `emit`: the request was not sent.
+        """
+        adapter = _adapter(reply)
+        if type(timeout) not in (int, float) or not 0 < timeout < math.inf:
+            raise ConfigurationError(f"a request's timeout is positive seconds, not {timeout!r}")
+        if self._producer is None:
+            raise NotRunning("the emitter is not connected: use it inside 'async with emitter:'")
+        if self._requests is None:
+            self._requests = Requests(self._backend, self._source)
+        what = f"request {type(event).__qualname__}"
+        try:
+            message = self._message(event)
+        except Unresolved as missing:
+            message = await resolved(lambda: self._message(event), missing)
+        delivery = await self._requests.ask(message, self._send_request, timeout, what)
+        return self._replies.value(delivery, adapter, what)
+
     def on_timeout(self, callback: Callback) -> Callback:
         """Have ``callback(event)``, async or not, take what would raise `SendTimeout`.
 
@@ -168,7 +229,8 @@ class EventEmitter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Wait for what is being sent, and close the connection."""
+        """Wait for what is being sent, and close the connection; requests that wait fail."""
+        await self.end_requests()
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
             await connection.__aexit__(kind, error, traceback)
@@ -181,6 +243,12 @@ class EventEmitter:
         emitter = cls(backend, source=source, wire=wire, codec=codec)
         emitter._producer = producer
         return emitter
+
+    async def end_requests(self) -> None:
+        """Close the way for replies, if there is one; requests that wait for theirs fail."""
+        requests, self._requests = self._requests, None
+        if requests is not None:
+            await requests.close()
 
     def _message(self, event: EventBase) -> Message:
         if not isinstance(event, EventBase):
@@ -200,6 +268,15 @@ class EventEmitter:
             return await self._without_timeouts(events, error.failures)
         return {}
 
+    async def _send_request(self, message: Message) -> None:
+        if self._producer is None:
+            raise NotRunning("the emitter is not connected: use it inside 'async with emitter:'")
+        try:
+            await self._producer.send([message])
+        except SendError as error:
+            failure = error.failures[0]
+            raise failure from failure.__cause__
+
     async def _without_timeouts(
         self, events: list[EventBase], failures: dict[int, TransportError]
     ) -> dict[int, TransportError]:
@@ -218,3 +295,25 @@ class EventEmitter:
                 remaining[index] = SendTimeout(f"{failure}; and the on_timeout callback failed")
                 remaining[index].__cause__ = error
         return remaining
+
+
+def _adapter(reply: object) -> TypeAdapter[Any]:
+    if isinstance(reply, TypeAdapter):
+        return reply  # pyright: ignore[reportUnknownVariableType]
+    try:
+        return _remembered(reply)
+    except TypeError:
+        # It is not hashable, as an annotation with a list in it.
+        return _made(reply)
+
+
+def _made(reply: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(reply)
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise ConfigurationError(
+            f"pydantic cannot validate a reply as {reply!r}: {error}"
+        ) from error
+
+
+_remembered = lru_cache(maxsize=256, typed=True)(_made)

@@ -25,6 +25,9 @@
     │   ├── Reject                  no retry can help: give it up at once
     │   ├── Skip                    nothing to do: it counts as handled
     │   └── RetryAfter              run the handler again, then
+    ├── RequestError                a request that has no reply to give
+    │   ├── RequestFailed           its handler failed for good, and says why
+    │   └── RequestTimeout          no reply in time: it may or may not be handled
     ├── HandlerTimeout              a handler that ran longer than its `timeout`
     ├── EventHalted                 a failed event whose failure policy is "halt"
     ├── Unsettled                   a test's events that have no outcome in time
@@ -182,6 +185,41 @@ class RetryAfter(HandlerDecision):
     def __reduce__(self) -> tuple[type["RetryAfter"], tuple[float, str]]:
         """Pickle it by what it was made of."""
         return type(self), (self.seconds, self.reason)
+
+
+class RequestError(DispytchError):
+    """A request has no reply to give."""
+
+
+class RequestFailed(RequestError):
+    """The handler of a request has failed for good, where it runs.
+
+    reason: ``failed``, its attempts are used up; ``rejected``, it raised `Reject`; ``invalid``, it
+        refuses the body; ``undecodable``, it cannot read it; ``skipped``, it raised `Skip`;
+        ``unanswerable``, it returned what cannot be sent.
+    handler: its module and name. error_type, message: the error's class, with its module, and text.
+    """
+
+    def __init__(
+        self, request: str, reason: str, handler: str, error_type: str, message: str
+    ) -> None:
+        self.request = request
+        self.reason = reason
+        self.handler = handler
+        self.error_type = error_type
+        self.message = message
+        super().__init__(
+            f"{request} has failed ({reason}) in handler {handler}: {error_type}: {message}"
+        )
+
+    def __reduce__(self) -> tuple[type["RequestFailed"], tuple[str, str, str, str, str]]:
+        """Pickle it by what it was made of."""
+        made_of = (self.request, self.reason, self.handler, self.error_type, self.message)
+        return type(self), made_of
+
+
+class RequestTimeout(RequestError):
+    """No reply came in time. The request may or may not be handled, now or later."""
 
 
 class HandlerTimeout(DispytchError):

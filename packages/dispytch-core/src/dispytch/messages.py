@@ -14,6 +14,12 @@ for that maps it there and back.
 
 CONTENT_TYPE = "content-type"
 
+REPLY_TO = "dispytch-reply-to"
+"""The topic that the reply to a request goes to; it stays with the event wherever that is sent."""
+
+CORRELATION_ID = "dispytch-correlation-id"
+"""What a reply repeats of its request."""
+
 
 @dataclass(slots=True)
 class Message:

@@ -88,7 +88,7 @@ class Service:
             threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="dispytch")
             stack.callback(threads.shutdown, wait=False, cancel_futures=True)
             producer = await stack.enter_async_context(settings.backend.producer())
-            values = self._values(producer)
+            values = self._values(producer, stack)
             of_app = await stack.enter_async_context(app_scope(self._app_steps, values, threads))
             router = Router(
                 route.bind(self._defaults, values, threads, of_app) for route in self._planned
@@ -183,7 +183,7 @@ class Service:
         if self._watching is not None:
             self._watching.cancel()
 
-    def _values(self, producer: Producer) -> Mapping[type, object]:
+    def _values(self, producer: Producer, stack: AsyncExitStack) -> Mapping[type, object]:
         """What parameters that ask for a type by name are given."""
         settings = self._settings
         emitter = EventEmitter.over(
@@ -193,6 +193,8 @@ class Service:
             wire=settings.wire,
             codec=self._defaults.codecs.writer,
         )
+        # After the engine has drained, so that handlers have their replies until then.
+        stack.push_async_callback(emitter.end_requests)
         return {EventEmitter: emitter}
 
     async def _prepare(self, router: Router, topics: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from dispytch.dead_letters import FailurePolicy, Unhandled, checked, checked_unh
 from dispytch.delivery import Ordering
 from dispytch.exceptions import ConfigurationError
 from dispytch.middleware import Middleware
+from dispytch.replies import ReplyWriter
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Defaults
 from dispytch.serialization import Codec, Codecs, WireFormat
@@ -53,10 +54,15 @@ class Settings:
     @property
     def defaults(self) -> Defaults:
         """What counts for handlers that say nothing themselves."""
+        codecs = Codecs(self.codecs)
         return Defaults(
-            codecs=Codecs(self.codecs),
+            codecs=codecs,
             retry=self.retry or RetryPolicy(),
             dead_letter=self.dead_letter,
+            replies=ReplyWriter(
+                source=self.group,
+                prefixes=self.backend.features.attribute_prefixes,
+            ),
             middlewares=tuple(self.middlewares),
         )
 

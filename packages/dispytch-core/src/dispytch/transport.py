@@ -39,6 +39,9 @@ class Features:
     shared_order: the key order holds while several consumers share a group.
     position_per_stream: the broker remembers one position per stream: what was settled behind a
         delivery that was not comes again when the lease has ended.
+    temporary: a `Subscription` may be temporary.
+    light_topics: a topic is but a name and leaves nothing at the broker once nobody reads it, so
+        that one may be made for a single reader.
     delay: `Producer.send` takes a delay, and keeps it over a restart of the broker.
     hold_limit: how many seconds a delivery may stay unsettled before the broker takes it back;
         None: for ever.
@@ -50,6 +53,8 @@ class Features:
     history: bool
     shared_order: bool
     position_per_stream: bool = False
+    temporary: bool = False
+    light_topics: bool = False
     delay: bool = False
     hold_limit: float | None = None
     attribute_prefixes: tuple[str, ...] = ("ce_",)
@@ -72,6 +77,11 @@ class Subscription:
         room of the others.
     drain_timeout: how many seconds `OnRevoke` may take; a broker's own limit on giving a stream
         up must be set above it.
+    temporary: the consumer shares with nobody, and ``group`` is but a name for it. It gets all
+        that is sent to its topics after it was acquired, and nothing of it is left at the broker
+        when it ends. What is sent while its connection is lost may be lost to it. Core asks for
+        this only with the feature ``temporary``, and for topics that `Backend.prepare` has seen,
+        unless there are ``light_topics``.
     """
 
     group: str
@@ -79,6 +89,7 @@ class Subscription:
     max_in_flight: int
     start_at: StartAt = "earliest"
     drain_timeout: float = 30.0
+    temporary: bool = False
 
 
 class Producer(ABC):

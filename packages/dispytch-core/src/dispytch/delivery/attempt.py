@@ -30,7 +30,7 @@ class Parting:
     ``place`` names the event for the log; ``tries`` counts the sends that failed.
     """
 
-    outcome: Literal["dead_lettered", "delayed"]
+    outcome: Literal["dead_lettered", "delayed", "answered"]
     message: Message
     delay: float | None
     place: str

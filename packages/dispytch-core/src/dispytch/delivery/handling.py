@@ -9,7 +9,7 @@ from typing import Any, Final
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
-from dispytch.delivery.aftermath import Aftermath, first_attempt, reason_of
+from dispytch.delivery.aftermath import Aftermath, first_attempt, place, reason_of
 from dispytch.delivery.attempt import Attempt, Owed, Parting
 from dispytch.delivery.lookups import Lookups
 from dispytch.delivery.outcomes import Outcomes
@@ -25,7 +25,8 @@ from dispytch.exceptions import (
     SerializationError,
     Skip,
 )
-from dispytch.messages import Delivery
+from dispytch.messages import Delivery, Message
+from dispytch.middleware import Next
 from dispytch.redelivery import Redelivery
 from dispytch.routing import Route, Router
 from dispytch.serialization import Unresolved
@@ -154,8 +155,10 @@ class Handling:
             attempt = attempt or _first(route, began)
             return [replace(attempt, due=self._now() + silence.seconds)]
         event = Event(body, envelope, delivery, number, route.name)
+        answer = None if route.answering is None else route.answering.to(delivery)
+        run = route.run if answer is None else answer.around(route.run)
         try:
-            await (route.run(event) if route.timeout is None else self._run_within(route, event))
+            await (run(event) if route.timeout is None else self._run_within(route, run, event))
         except Exception as error:
             failure = error
         except asyncio.CancelledError as error:
@@ -164,15 +167,17 @@ class Handling:
             self._outcomes.handled += 1
             if self._circuit is not None:
                 self._circuit.note(delivery, None)
-            return None
+            if answer is None:
+                return None
+            return await self._answer(route, number, delivery, answer.returned()) or None
         return await self._failed(attempt or _first(route, began), delivery, failure) or None
 
-    async def _run_within(self, route: Route, event: Event[Any]) -> None:
+    async def _run_within(self, route: Route, run: Next, event: Event[Any]) -> None:
         assert route.timeout is not None
         limit: asyncio.Timeout | None = None
         try:
             async with self._clock.timeout(route.timeout) as limit:
-                await route.run(event)
+                await run(event)
         except TimeoutError as error:
             if limit is None or not limit.expired():
                 raise
@@ -186,7 +191,8 @@ class Handling:
         """What is owed to an event whose body a handler cannot have."""
         failure = Failure(reason_of(refusal), refusal, route.name, number)
         parting = self._aftermath.give_up(route.dead_letter, delivery, failure)
-        return () if parting is None else await self._send_on(parting)
+        owed = () if parting is None else await self._send_on(parting)
+        return [*owed, *await self._tell(route, number, delivery, failure.reason, refusal)]
 
     async def _failed(
         self, attempt: Attempt, delivery: Delivery, error: Exception
@@ -196,11 +202,32 @@ class Handling:
             self._circuit.note(delivery, error)
         if isinstance(error, Skip):
             self._outcomes.skipped += 1
-            return ()
+            return await self._tell(attempt.route, attempt.number, delivery, "skipped", error)
         following = self._aftermath.after(attempt, delivery, error)
-        if isinstance(following, Parting):
-            return await self._send_on(following)
-        return [] if following is None else [following]
+        if isinstance(following, Attempt):
+            return [following]
+        owed = () if following is None else await self._send_on(following)
+        if following is not None and following.outcome == "delayed":
+            return owed
+        told = await self._tell(attempt.route, attempt.number, delivery, reason_of(error), error)
+        return [*owed, *told]
+
+    async def _tell(
+        self, route: Route, number: int, delivery: Delivery, reason: str, error: Exception
+    ) -> Sequence[Owed]:
+        """Answer a request that its handler will not answer any more."""
+        answer = None if route.answering is None else route.answering.to(delivery)
+        if answer is None:
+            return ()
+        return await self._answer(route, number, delivery, answer.failed(reason, error))
+
+    async def _answer(
+        self, route: Route, number: int, delivery: Delivery, message: Message | None
+    ) -> Sequence[Owed]:
+        if message is None:
+            return ()
+        where = place(delivery, route.name, number)
+        return await self._send_on(Parting("answered", message, None, where, self._now()))
 
     async def _send_on(self, parting: Parting) -> Sequence[Owed]:
         left = await self._partings.send(parting)

@@ -14,7 +14,9 @@ class Outcomes:
     dead_lettered: given up, and sent to a dead-letter topic, confirmed.
     dropped: given up under the policy ``"drop"``.
     unhandled: events that no handler takes; settled, and logged once per type.
-    unsent: sends of dead letters or delayed events that failed; they are tried again.
+    unsent: sends of dead letters, delayed events or replies that failed; they are tried again.
+    answered: replies to requests that were sent, confirmed.
+    unwanted: replies whose requester was gone.
     """
 
     handled: int = 0
@@ -25,3 +27,5 @@ class Outcomes:
     dropped: int = 0
     unhandled: int = 0
     unsent: int = 0
+    answered: int = 0
+    unwanted: int = 0

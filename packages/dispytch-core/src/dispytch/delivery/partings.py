@@ -1,4 +1,4 @@
-"""Sending failed events on, until the broker has them."""
+"""Sending failed events on, and replies back, until the broker has them."""
 
 import logging
 from typing import Final
@@ -7,7 +7,14 @@ from dispytch.clock import Clock
 from dispytch.dead_letters import without_details
 from dispytch.delivery.attempt import Parting
 from dispytch.delivery.outcomes import Outcomes
-from dispytch.exceptions import DispytchError, MessageTooLarge, SendError
+from dispytch.exceptions import (
+    DispytchError,
+    MessageTooLarge,
+    SendError,
+    TopologyError,
+    Unroutable,
+)
+from dispytch.replies import too_large
 from dispytch.transport import Producer
 
 logger = logging.getLogger("dispytch")
@@ -17,7 +24,9 @@ _LONGEST_PAUSE: Final = 30.0
 
 
 class Partings:
-    """Sends dead letters and delayed events. What cannot be sent is owed still, and due later.
+    """Sends dead letters, delayed events and replies.
+
+    What cannot be sent is owed still, and due later.
 
     ``trouble`` is the reason why the last send failed; None after one that did not.
     """
@@ -33,18 +42,30 @@ class Partings:
         try:
             await self._producer.send([parting.message], delay=parting.delay)
         except DispytchError as error:
-            return self._later(parting, _only(error))
+            return self._unsent(parting, _only(error))
         self.trouble = None
-        if parting.outcome == "dead_lettered":
-            self._outcomes.dead_lettered += 1
-            logger.error("dead-lettered to %r: %s", parting.message.topic, parting.place)
-        else:
-            self._outcomes.delayed += 1
+        match parting.outcome:
+            case "dead_lettered":
+                self._outcomes.dead_lettered += 1
+                logger.error("dead-lettered to %r: %s", parting.message.topic, parting.place)
+            case "delayed":
+                self._outcomes.delayed += 1
+            case "answered":
+                self._outcomes.answered += 1
         return None
+
+    def _unsent(self, parting: Parting, error: Exception) -> Parting | None:
+        if parting.outcome == "answered" and isinstance(error, Unroutable | TopologyError):
+            # Whoever asked is gone, or has never had such a topic: nobody waits.
+            self._outcomes.unwanted += 1
+            logger.debug("nobody takes the reply of %s: %s", parting.place, error)
+            return None
+        return self._later(parting, error)
 
     def _later(self, parting: Parting, error: Exception) -> Parting:
         if isinstance(error, MessageTooLarge):
-            parting.message = without_details(parting.message)
+            shrunk = without_details if parting.outcome == "dead_lettered" else too_large
+            parting.message = shrunk(parting.message)
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(parting.tries, 10))
         parting.tries += 1
         parting.due = self._clock() + pause

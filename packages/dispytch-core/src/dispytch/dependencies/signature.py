@@ -3,14 +3,17 @@
 import builtins
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from inspect import Parameter, currentframe, signature
+from inspect import Parameter, Signature, currentframe, signature
 from types import FunctionType, NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 from dispytch.dependencies.callables import function_of
 
 UNRESOLVABLE = (NameError, AttributeError, SyntaxError, TypeError)
 """What an annotation in a string may raise when it is evaluated."""
+
+UNKNOWN: Final = object()
+"""In place of the type of something that says nothing of it."""
 
 
 def parameters_of(target: Callable[..., Any]) -> Sequence[Parameter]:
@@ -31,12 +34,23 @@ def annotation_of(target: Callable[..., Any], parameter: Parameter) -> Any:
     Raises:
         One of `UNRESOLVABLE`.
     """
+    return _looked_up(target, parameter.annotation)
 
+
+def returned_by(target: Callable[..., Any]) -> Any:
+    """The return annotation of ``target``; `UNKNOWN` where it has none that can be looked up."""
+    try:
+        annotation = signature(target).return_annotation
+        return UNKNOWN if annotation is Signature.empty else _looked_up(target, annotation)
+    except (*UNRESOLVABLE, ValueError):
+        return UNKNOWN
+
+
+def _looked_up(target: Callable[..., Any], annotation: Any) -> Any:
     def holder() -> None: ...
 
-    holder.__annotations__ = {parameter.name: parameter.annotation}
-    hints = get_type_hints(holder, globalns=_names(target), include_extras=True)
-    return hints[parameter.name]
+    holder.__annotations__ = {"it": annotation}
+    return get_type_hints(holder, globalns=_names(target), include_extras=True)["it"]
 
 
 def layers(annotation: Any) -> Iterator[Any]:

@@ -42,7 +42,12 @@ class MemoryBackend(Backend):
 
     contract: ClassVar[int] = 1
     features: ClassVar[Features] = Features(
-        durable=False, history=True, shared_order=True, delay=True, attribute_prefixes=("ce_",)
+        durable=False,
+        history=True,
+        shared_order=True,
+        temporary=True,
+        delay=True,
+        attribute_prefixes=("ce_",),
     )
 
     def __init__(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from dispytch.memory.bell import Bell
 from dispytch.memory.broker import MemoryBroker
+from dispytch.memory.group import Group
 from dispytch.memory.holding import Holding
 from dispytch.memory.topic import Stream, Topic
 from dispytch.messages import Delivery, Lease
@@ -29,7 +30,8 @@ class MemoryConsumer(Consumer):
     ) -> None:
         self._room = broker.room
         self._delayed = broker.delayed
-        self._group = broker.group(subscription.group)
+        self._temporary = subscription.temporary
+        self._group = Group() if subscription.temporary else broker.group(subscription.group)
         self._on_revoke = on_revoke
         self._drain_timeout = subscription.drain_timeout
         self._max_in_flight = subscription.max_in_flight
@@ -94,7 +96,7 @@ class MemoryConsumer(Consumer):
     def join(self, topics: Collection[Topic], start_at: StartAt) -> None:
         """Enter the group, to read these topics."""
         self._delayed.serve(self._loop)
-        self._group.join(self, topics, start_at)
+        self._group.join(self, topics, "latest" if self._temporary else start_at)
 
     async def close(self) -> None:
         """Leave the group; what is unsettled stays with the broker."""
@@ -105,6 +107,8 @@ class MemoryConsumer(Consumer):
                 await asyncio.wait([self._revocation])
         finally:
             self._group.leave(self)
+            if self._temporary:
+                self._group.disband()
 
     @property
     def alive(self) -> bool:

@@ -57,6 +57,12 @@ class Group:
         self._remove(member)
         self._balance()
 
+    def disband(self) -> None:
+        """Keep no place in any topic any more; nobody is left in the group."""
+        for stream in self._streams.values():
+            stream.close()
+        self._streams.clear()
+
     def release(self, member: Member, streams: Collection[Stream]) -> None:
         """Take these streams from a member that has given them up, and pass them on."""
         given_up = set(streams)

@@ -19,9 +19,10 @@ class Stream:
     ``arrived`` is called when a record has been added; the consumer that holds the stream sets it.
     """
 
-    __slots__ = ("arrived", "cursor", "name", "room", "topic")
+    __slots__ = ("_partition", "arrived", "cursor", "name", "room", "topic")
 
     def __init__(self, partition: "Partition", cursor: Cursor) -> None:
+        self._partition = partition
         self.topic = partition.topic
         self.name = partition.name
         self.room = partition.room
@@ -32,6 +33,10 @@ class Stream:
         """Take it from its consumer; what is unsettled waits for the next one."""
         self.arrived = _to_nobody
         self.cursor.release()
+
+    def close(self) -> None:
+        """Have the partition keep nothing for this stream any more."""
+        self._partition.forget(self)
 
 
 class Partition:
@@ -64,6 +69,11 @@ class Partition:
         stream = Stream(self, Cursor(self._log, position))
         self._streams.append(stream)
         return stream
+
+    def forget(self, stream: Stream) -> None:
+        """Count one reader less."""
+        self._streams.remove(stream)
+        self.room.ring()
 
     def _discarded(self) -> bool:
         if any(stream.cursor.settled <= self._log.start for stream in self._streams):

@@ -1,9 +1,20 @@
 """From an event's topic and type to the handlers that take it."""
 
+from dispytch.routing.answering import Answer, Answering
 from dispytch.routing.group import HandlerGroup
 from dispytch.routing.planned import Defaults, PlannedRoute, plan_routes
 from dispytch.routing.registration import Handler
 from dispytch.routing.route import Route
 from dispytch.routing.router import Router
 
-__all__ = ["Defaults", "Handler", "HandlerGroup", "PlannedRoute", "Route", "Router", "plan_routes"]
+__all__ = [
+    "Answer",
+    "Answering",
+    "Defaults",
+    "Handler",
+    "HandlerGroup",
+    "PlannedRoute",
+    "Route",
+    "Router",
+    "plan_routes",
+]

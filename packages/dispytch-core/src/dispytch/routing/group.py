@@ -63,6 +63,7 @@ class HandlerGroup:
         retry: RetryPolicy | None = None,
         dead_letter: FailurePolicy | None = None,
         timeout: float | None = None,
+        answers: bool | None = None,
     ) -> Callable[[F], F]:
         """Register the decorated function, async or not; it stays callable as it is.
 
@@ -72,6 +73,8 @@ class HandlerGroup:
             seconds apart. ``retry`` takes a full `RetryPolicy` in their place.
         dead_letter: what becomes of an event that cannot be handled, see `FailurePolicy`.
         timeout: seconds after which a run is cancelled and counts as a failed attempt.
+        answers: whether it answers requests, with what it returns or with its failure. When not
+            given it does, unless its return annotation is None.
 
         Raises:
             InvalidHandler: options that contradict each other or make no sense.
@@ -94,6 +97,7 @@ class HandlerGroup:
                     retry=_policy(retries, retry_on, retry_interval, retry),
                     dead_letter=None if dead_letter is None else checked(dead_letter),
                     timeout=_timeout(timeout),
+                    answers=_answers(answers),
                 )
             except ConfigurationError as error:
                 raise InvalidHandler(f"handler {full_name_of(function)}: {error}") from error
@@ -199,6 +203,12 @@ def _policy(
         jitter=False,
         retry_on=errors if isinstance(errors, type) else tuple(errors),
     )
+
+
+def _answers(answers: bool | None) -> bool | None:
+    if not isinstance(answers, bool | None):
+        raise ConfigurationError(f"answers must be True or False, not {answers!r}")
+    return answers
 
 
 def _timeout(timeout: float | None) -> float | None:

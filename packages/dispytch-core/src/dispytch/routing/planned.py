@@ -14,7 +14,9 @@ from dispytch.dependencies import Plan, Wiring, bind
 from dispytch.dependencies.callables import identity_of
 from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Middleware, provided_within, wrap
+from dispytch.replies import ReplyWriter
 from dispytch.retry import RetryPolicy
+from dispytch.routing.answering import Answering, Result
 from dispytch.routing.decoding import decoding, plan_upcasts
 from dispytch.routing.registration import Registration
 from dispytch.routing.route import Route
@@ -30,6 +32,7 @@ class Defaults:
     codecs: Codecs
     retry: RetryPolicy
     dead_letter: FailurePolicy
+    replies: ReplyWriter
     middlewares: tuple[Middleware, ...] = ()
 
 
@@ -43,6 +46,7 @@ class PlannedRoute:
     plan: Plan
     adapter: TypeAdapter[Any]
     upcasts: Mapping[str, Upcasts]
+    result: Result | None
 
     def bind(
         self,
@@ -68,6 +72,9 @@ class PlannedRoute:
             retry=given.retry or defaults.retry,
             dead_letter=given.dead_letter or defaults.dead_letter,
             timeout=given.timeout,
+            answering=(
+                None if self.result is None else Answering(self.name, self.result, defaults.replies)
+            ),
         )
 
 
@@ -122,7 +129,8 @@ def _planned(
     plan = wiring.plan(registration.handler, given)
     adapter = _adapter(registration, plan.body)
     upcasts = plan_upcasts(registration, plan.body)
-    return PlannedRoute(name, registration, registration.topic, plan, adapter, upcasts)
+    result = Result.of(registration.handler, registration.answers, registration.name)
+    return PlannedRoute(name, registration, registration.topic, plan, adapter, upcasts, result)
 
 
 def _bodies(name: str, codecs: Codecs, body: Any, adapter: TypeAdapter[Any]) -> Bodies:

@@ -17,7 +17,7 @@ Handler = Callable[..., Any]
 class Registration:
     """What `HandlerGroup.handler` was told, with what the groups around it add.
 
-    None means: as the listener has it.
+    None means: as the listener has it; of ``answers``, as the return annotation says.
     """
 
     handler: Handler
@@ -26,6 +26,7 @@ class Registration:
     retry: RetryPolicy | None
     dead_letter: FailurePolicy | None
     timeout: float | None
+    answers: bool | None = None
     middlewares: tuple[Middleware, ...] = ()
     upcasts: tuple[Upcast, ...] = ()
 

@@ -8,6 +8,7 @@ from dispytch.dead_letters import FailurePolicy
 from dispytch.envelope import Envelope
 from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
+from dispytch.routing.answering import Answering
 
 Decode = Callable[[Envelope], Any]
 
@@ -18,7 +19,8 @@ class Route:
 
     ``decode`` gives the body that this handler asks for; ``run`` takes an event that has it.
     ``decode`` raises `DecodeError` or `BodyInvalid` when it cannot be had from these bytes, and
-    `Unresolved` when somebody has to be asked first.
+    `Unresolved` when somebody has to be asked first. ``answering`` is None for a handler that
+    answers no requests.
     """
 
     name: str
@@ -29,3 +31,4 @@ class Route:
     retry: RetryPolicy
     dead_letter: FailurePolicy
     timeout: float | None
+    answering: Answering | None = None

@@ -32,6 +32,7 @@ class KafkaBackend(Backend):
         history=True,
         shared_order=True,
         position_per_stream=True,
+        temporary=True,
         attribute_prefixes=("ce_",),
     )
 

@@ -117,7 +117,7 @@ async def new_producer(config: KafkaConfig) -> ProducerClient:
 
 
 async def new_consumer(config: KafkaConfig, subscription: Subscription) -> ConsumerClient:
-    """A connected consumer that has not joined its group yet."""
+    """A connected consumer that has not joined its group yet, if it is to join one."""
     rebalance = subscription.drain_timeout + REBALANCE_MARGIN
     session = config.session_timeout
     options = _options(config)
@@ -126,7 +126,7 @@ async def new_consumer(config: KafkaConfig, subscription: Subscription) -> Consu
     return await connected(
         lambda: consumer_client(
             **options,
-            group_id=subscription.group,
+            group_id=None if subscription.temporary else subscription.group,
             auto_offset_reset="earliest",
             session_timeout_ms=_ms(session),
             heartbeat_interval_ms=_ms(min(3.0, session / 3)),

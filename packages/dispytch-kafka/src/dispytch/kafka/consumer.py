@@ -9,11 +9,12 @@ from typing import Final
 from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
 from dispytch.kafka.clients import new_consumer
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ConsumerClient
+from dispytch.kafka.driver import ConsumerClient, TopicPartition
 from dispytch.kafka.failures import is_hopeless
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.kafka.membership import Membership
+from dispytch.kafka.watch import Watch
 from dispytch.messages import Delivery, Lease
 from dispytch.transport import Consumer, OnRevoke, Subscription
 
@@ -41,6 +42,7 @@ class KafkaConsumer(Consumer):
         self._stopped = False
         self._failure: DispytchError | None = None
         self._was_assigned = False
+        self._places: dict[TopicPartition, int] = {}
         self._membership: Membership
         self._serving: asyncio.Task[None]
 
@@ -58,6 +60,9 @@ class KafkaConsumer(Consumer):
             async with asyncio.timeout(self._config.connect_timeout):
                 await self._membership.assigned.wait()
         except TimeoutError:
+            if self._subscription.temporary:
+                await self.close()
+                raise self._failure or self._no_place() from None
             logger.info("the group %r has given no partitions yet", self._subscription.group)
         except BaseException:
             await self.close()
@@ -170,6 +175,16 @@ class KafkaConsumer(Consumer):
                 return
 
     def _member(self, client: ConsumerClient) -> Membership:
+        if self._subscription.temporary:
+            return Watch(
+                client,
+                self._config,
+                self._subscription,
+                self._leases,
+                self._on_revoke,
+                self._news.set,
+                self._places,
+            )
         return Membership(
             client,
             self._config,
@@ -178,6 +193,12 @@ class KafkaConsumer(Consumer):
             self._on_revoke,
             self._news.set,
             starts_at_end=self._subscription.start_at == "latest" and not self._was_assigned,
+        )
+
+    def _no_place(self) -> BrokerUnreachable:
+        return BrokerUnreachable(
+            f"Kafka at {self._config.address} did not tell within "
+            f"{self._config.connect_timeout:g} s where {', '.join(self._subscription.topics)} end"
         )
 
     def _refused(self, error: Exception) -> DispytchError:

@@ -67,6 +67,10 @@ class Client(Protocol):
 class ConsumerClient(Client, Protocol):
     """A member of a group."""
 
+    def assign(self, partitions: Sequence[TopicPartition]) -> None:
+        """Read these, in no group."""
+        ...
+
     def subscribe(self, topics: Sequence[str], *, listener: Any) -> None:
         """Join the group in the background."""
         ...
@@ -239,6 +243,17 @@ def known_partitions(client: ProducerClient, topic: str) -> set[int] | None:
     """The numbers of a topic's partitions, if the client knows the topic at this moment."""
     metadata: Any = client
     found: set[int] | None = metadata.client.cluster.partitions_for_topic(topic)
+    return found
+
+
+async def discovered_partitions(client: ConsumerClient, topic: str) -> set[int]:
+    """The numbers of a topic's partitions, whether the client reads it or not.
+
+    Raises:
+        KafkaError: the broker tells of no such topic.
+    """
+    inner: Any = client
+    found: set[int] = await inner._client._wait_on_metadata(topic)
     return found
 
 

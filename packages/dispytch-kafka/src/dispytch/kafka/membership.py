@@ -73,13 +73,22 @@ class Membership:
         Raises:
             Exception: what either of them ended of; the client is of no more use.
         """
-        self._client.subscribe(self._subscription.topics, listener=rebalance_listener(self))
+        await self.join()
         fetching = asyncio.create_task(self._fetch(), name="dispytch-kafka-fetch")
         committing = asyncio.create_task(self.commits.keep_up(), name="dispytch-kafka-commit")
         self._running = {fetching, committing, self._unfit}
         done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
+
+    async def join(self) -> None:
+        """Join the group, in the background."""
+        self._client.subscribe(self._subscription.topics, listener=rebalance_listener(self))
+
+    def is_unfit(self, error: Exception) -> None:
+        """Have `run` end of this error."""
+        if not self._unfit.done():
+            self._unfit.set_exception(error)
 
     async def leave(self) -> None:
         """Commit what is settled, leave the group, and end the leases."""
@@ -145,8 +154,7 @@ class Membership:
             try:
                 await self._pin(held)
             except Exception as error:
-                if not self._unfit.done():
-                    self._unfit.set_exception(error)
+                self.is_unfit(error)
                 return
         self._leases.end([lease for lease in self._leases if lease.partition not in held])
         self._leases.assign(held)

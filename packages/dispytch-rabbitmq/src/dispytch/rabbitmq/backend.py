@@ -77,6 +77,8 @@ class RabbitMQBackend(Backend):
         durable=True,
         history=False,
         shared_order=False,
+        temporary=True,
+        light_topics=True,
         delay=True,
         hold_limit=1500.0,
         attribute_prefixes=("cloudEvents_", "cloudEvents:", "ce-"),

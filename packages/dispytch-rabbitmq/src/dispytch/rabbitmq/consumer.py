@@ -13,7 +13,7 @@ from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.partitions import SHARE_WITHIN, Partitions
 from dispytch.rabbitmq.stream import QueueStream
-from dispytch.rabbitmq.topology import GroupQueue, roster_name
+from dispytch.rabbitmq.topology import GroupQueue, roster_name, temporary_queues
 from dispytch.transport import Consumer, OnRevoke, Subscription
 
 PREFETCH_MAX = 65535
@@ -23,7 +23,11 @@ class RabbitMQConsumer(Consumer):
     """A member of a group: one channel for each queue, so that each has its own window and tags."""
 
     def __init__(self, config: RabbitMQConfig, subscription: Subscription) -> None:
-        queues = queues_of(subscription.group, subscription.topics, config)
+        queues = (
+            temporary_queues(subscription.topics, subscription.group)
+            if subscription.temporary
+            else queues_of(subscription.group, subscription.topics, config)
+        )
         self._config = config
         self._link = Link(config, f"consumer {subscription.group}")
         self._member_link = Link(config, f"member {subscription.group}")

@@ -42,10 +42,15 @@ async def declare_exchange(channel: Channel, config: RabbitMQConfig) -> None:
 async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQConfig) -> None:
     """Make and bind, or check, or leave alone a queue of a group, and what it is a partition of.
 
+    An exclusive queue is made whatever the mode: nobody else could make it.
+
     Raises:
         TopologyError: it is missing, differs, or may not be declared.
         AmqpError: the channel has ended for another reason.
     """
+    if queue.exclusive:
+        await _declare_exclusive(channel, queue, config)
+        return
     if config.declare == "never":
         return
     passive = config.declare == "check"
@@ -79,6 +84,15 @@ async def declare_roster(channel: Channel, name: str, config: RabbitMQConfig) ->
             await channel.queue_declare(name, passive=passive, durable=True, arguments=arguments)
     except ChannelClosed as error:
         raise translated(error, f"queue {name!r}", config) from error
+
+
+async def _declare_exclusive(channel: Channel, queue: GroupQueue, config: RabbitMQConfig) -> None:
+    try:
+        with translated_failures():
+            await channel.queue_declare(queue.name, exclusive=True, arguments=queue.arguments)
+            await channel.queue_bind(queue.name, *_source(queue, config))
+    except ChannelClosed as error:
+        raise translated(error, f"queue {queue.name!r}", config) from error
 
 
 async def _declare_hash_exchange(

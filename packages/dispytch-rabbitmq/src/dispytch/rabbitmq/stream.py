@@ -64,7 +64,7 @@ class QueueStream:
         async def prepare(channel: Channel) -> None:
             await declare_exchange(channel, self._config)
             await declare_queue(channel, self._queue, self._config)
-            if again and self._queue.hash_exchange is None:
+            if again and self._queue.hash_exchange is None and not self._queue.exclusive:
                 await self._outwait_the_lost(channel)
             await consumption.start(channel)
 

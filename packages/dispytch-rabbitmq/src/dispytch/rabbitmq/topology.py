@@ -8,12 +8,15 @@ has one durable queue per topic, ``{topic}:{group}``, bound with the topic; as n
 
 With partitions, a group has several queues per topic, ``{topic}.#.{number}:{group}``, each with a
 single active consumer, behind a consistent-hash exchange ``{topic}:{group}`` that hashes the key.
-No topic has ``#`` as a word, so these names are nobody else's either.
+No topic has ``#`` as a word, so these names are nobody else's either. A temporary consumer has a
+queue of its own per topic, ``{topic}.#.{random}:{group}``, which only its connection may use, and
+which goes with that.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from uuid import uuid4
 
 from dispytch.exceptions import TopologyError
 
@@ -41,6 +44,7 @@ class GroupQueue:
     """A queue of one group for one topic. ``topic`` is spelled as the subscriber spells it.
 
     hash_exchange: the exchange that it is a partition of, or None: then it has all of the topic.
+    exclusive: it belongs to one connection, and goes with it.
     """
 
     topic: str
@@ -48,6 +52,7 @@ class GroupQueue:
     routing_key: str
     arguments: dict[str, Any]
     hash_exchange: str | None = None
+    exclusive: bool = False
 
 
 def routing_key(topic: str) -> str:
@@ -85,6 +90,22 @@ def group_queues(
         for number in range(partitions):
             name = check_queue_name(partition_name(key, group, number))
             queues.append(GroupQueue(topic, name, key, arguments | SINGLE_ACTIVE, whole))
+    return tuple(queues)
+
+
+def temporary_queues(topics: tuple[str, ...], group: str) -> tuple[GroupQueue, ...]:
+    """The queues of one consumer that shares with nobody: one for each topic, named at random.
+
+    Raises:
+        TopologyError: as `group_queues` says.
+    """
+    check_topics(topics)
+    check_name("group", group)
+    queues: list[GroupQueue] = []
+    for topic in topics:
+        key = routing_key(topic)
+        name = check_queue_name(f"{key}.#.{uuid4().hex}:{group}")
+        queues.append(GroupQueue(topic, name, key, {"x-queue-type": "classic"}, exclusive=True))
     return tuple(queues)
 
 

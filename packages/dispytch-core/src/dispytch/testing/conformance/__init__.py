@@ -25,6 +25,7 @@ from dispytch.testing.conformance.ending import CleanEnd
 from dispytch.testing.conformance.failing import OneBadEvent
 from dispytch.testing.conformance.losing import NothingIsLost
 from dispytch.testing.conformance.ordering import OrderPerKey
+from dispytch.testing.conformance.requesting import RequestsAreAnswered
 from dispytch.testing.conformance.setting import RestartBroker, Setting
 from dispytch.testing.conformance.visible import Visible
 from dispytch.testing.conformance.wire import OpenWire
@@ -41,6 +42,7 @@ __all__ = [
     "OneBehaviour",
     "OpenWire",
     "OrderPerKey",
+    "RequestsAreAnswered",
     "RestartBroker",
     "Setting",
     "Visible",
@@ -62,5 +64,6 @@ class Conformance(
     Visible,
     Delays,
     DeadLettering,
+    RequestsAreAnswered,
 ):
     """Every promise that a backend can break; give it a fixture named ``url``."""

@@ -1,13 +1,15 @@
 """The promise that an attempt that comes later is never early, and is not forgotten."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dispytch import Event, RetryAfter, RetryPolicy
+from dispytch import Event, EventEmitter, RetryAfter, RetryPolicy
+from dispytch.exceptions import ConfigurationError
 from dispytch.testing.conformance.events import Counted, Ledger, counted
 from dispytch.testing.conformance.process import serving
-from dispytch.testing.conformance.setting import Setting, needs
+from dispytch.testing.conformance.setting import Setting, needs, noting
 from dispytch.testing.conformance.tap import tapped
 from dispytch.transport import Backend
 
@@ -17,6 +19,41 @@ both_ways = pytest.mark.parametrize("native", [True, False], ids=["broker", "hea
 
 class Delays(Setting):
     """Attempts that come through the broker; `RetryPolicy.delayed`."""
+
+    async def test_an_emitted_event_waits_for_its_time(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """`emit` with ``delay`` and ``at``: never early, though its emitter is gone by then."""
+        needs(backend.features.delay, "the broker keeps no message back")
+        ledger = Ledger()
+        later, last, now = (Counted(topic=topic, key="key", number=number) for number in range(3))
+        clock = asyncio.get_running_loop().time
+        async with self.service(backend, group, topic, noting(ledger)):
+            began = clock()
+            async with EventEmitter(backend) as emitter:
+                await emitter.emit(last, at=datetime.now(UTC) + timedelta(seconds=4 * self._step))
+                await emitter.emit_many([later], delay=timedelta(seconds=self._step))
+                await emitter.emit(now, at=datetime.now(UTC) - timedelta(hours=1))
+            await self.handled(ledger, 3)
+        assert [number for _, number in ledger.handled] == [2, 0, 1]
+        waited = {run.number: run.at - began for run in ledger.runs}
+        assert waited[0] >= self._step
+        # The two clocks need not agree to the millisecond.
+        assert waited[1] >= 4 * self._step - 0.01
+
+    async def test_an_emit_that_the_broker_cannot_keep_back_is_refused(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """Before anything is sent, naming the backend."""
+        needs(not backend.features.delay, "the broker has delays")
+        await self.prepare(backend, group, topic)
+        async with self.reading(backend, group, topic) as reader, EventEmitter(backend) as emitter:
+            event = Counted(topic=topic, key="key", number=0)
+            with pytest.raises(ConfigurationError, match=type(backend).__name__):
+                await emitter.emit(event, delay=0.1)
+            with pytest.raises(ConfigurationError, match="RetryAfter"):
+                await emitter.emit_many([event], at=datetime.now(UTC))
+            assert await self.all_of(backend, topic, [b"key"], reader) == []
 
     @both_ways
     async def test_a_delayed_attempt_is_never_early(

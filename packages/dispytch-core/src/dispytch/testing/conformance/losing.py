@@ -10,6 +10,7 @@ from dispytch.testing.conformance.events import Counted, Ledger, assert_handled,
 from dispytch.testing.conformance.events import assert_in_order as assert_order
 from dispytch.testing.conformance.process import serving
 from dispytch.testing.conformance.setting import RestartBroker, Setting, needs, noting
+from dispytch.testing.transport.scene import unique
 from dispytch.transport import Backend
 
 _ACKS_WITHIN: Final = 1.0
@@ -107,6 +108,26 @@ class NothingIsLost(Setting):
         events: Sequence[Counted],
     ) -> None:
         await self.until(lambda: len({*now, *before}) >= len(events), "every event")
+
+    async def test_what_a_killed_handler_emitted_is_kept_or_emitted_again(
+        self, backend: Backend, url: str, topic: str, group: str
+    ) -> None:
+        """SIGKILL between an emit and the end of its handler: what it led to is there, or comes."""
+        needs(backend.features.durable, "the broker ends with the process")
+        events, onward = counted(topic, keys=10, each=2), unique("topic")
+        await self.prepare(backend, group, topic)
+        async with self.reading(backend, group + "-onward", onward) as reader:
+            async with serving(url, topic, group, pause=600, onward=onward) as stuck:
+                await self.emit(backend, events)
+                await self.until(lambda: len(stuck.emitted) >= 10, "events emitted by handlers")
+                await stuck.kill()
+            async with serving(url, topic, group, onward=onward) as last:
+                await self.until(lambda: len(last.handled) >= len(events), "every event")
+                assert await last.terminate() == 0
+            emitted = len(stuck.emitted) + len(last.emitted)
+            await self.until(lambda: len(reader.deliveries) >= emitted, "what was emitted")
+        read = [Counted.model_validate_json(value) for value in reader.values]
+        assert_handled([(one.key, one.number) for one in read], events, duplicates=len(stuck.began))
 
     async def test_a_restart_of_the_broker_costs_nothing_but_time(
         self, backend: Backend, topic: str, group: str, restart_broker: RestartBroker | None

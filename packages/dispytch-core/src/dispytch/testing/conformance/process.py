@@ -8,19 +8,22 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-_MODULE: Final = "dispytch.testing.conformance.service"
+_SERVICE: Final = "dispytch.testing.conformance.service"
+_REQUESTER: Final = "dispytch.testing.conformance.requester"
 
 
 class ServiceProcess:
     """The service of `dispytch.testing.conformance.service`, and what it has said so far.
 
     began, handled: key and number of the events whose handlers began and ended.
+    emitted: key and number of those that it has emitted again, confirmed.
     attempts: key, number and attempt of those that began.
     """
 
     def __init__(self, process: Process) -> None:
         self.began: list[tuple[str, int]] = []
         self.handled: list[tuple[str, int]] = []
+        self.emitted: list[tuple[str, int]] = []
         self.attempts: list[tuple[str, int, int]] = []
         self._process = process
         self._hearing = asyncio.create_task(self._hear())
@@ -54,6 +57,8 @@ class ServiceProcess:
             what, key, number, attempt = words
             if what == "handled":
                 self.handled.append((key, int(number)))
+            elif what == "emitted":
+                self.emitted.append((key, int(number)))
             else:
                 self.began.append((key, int(number)))
                 self.attempts.append((key, int(number), int(attempt)))
@@ -61,18 +66,34 @@ class ServiceProcess:
 
 @asynccontextmanager
 async def serving(
-    url: str, topic: str, group: str, **options: float
+    url: str, topic: str, group: str, **options: str | float
 ) -> AsyncGenerator[ServiceProcess, None]:
     """A service in a process of its own; what still runs at the end is killed.
 
     ``options`` are those of the service: ``pause``, ``concurrency``, ``window``, ``drain``,
-    ``failures``, ``delay``.
+    ``failures``, ``delay``, ``onward``.
     """
+    async with _running(_SERVICE, url, topic=topic, group=group, **options) as service:
+        yield service
+
+
+@asynccontextmanager
+async def requesting(
+    url: str, topic: str, *, key: str, count: int
+) -> AsyncGenerator[ServiceProcess, None]:
+    """A process that makes so many requests at once; what still runs at the end is killed."""
+    async with _running(_REQUESTER, url, topic=topic, key=key, count=count) as requester:
+        yield requester
+
+
+@asynccontextmanager
+async def _running(
+    module: str, url: str, **options: str | float
+) -> AsyncGenerator[ServiceProcess, None]:
     told = [f"--{name}={value}" for name, value in options.items()]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", _MODULE, url, f"--topic={topic}", f"--group={group}", *told,
-        stdout=PIPE,
-    )  # fmt: skip
+        sys.executable, "-m", module, url, *told, stdout=PIPE
+    )
     service = ServiceProcess(process)
     try:
         yield service

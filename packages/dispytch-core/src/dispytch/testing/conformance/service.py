@@ -1,14 +1,15 @@
 """A small service, to be killed by the tests: ``python -m dispytch.testing.conformance.service``.
 
-It handles the kit's events and writes a line about each: ``began`` or ``handled``, the key, the
-number, the attempt. SIGTERM ends it as it ends every service.
+It handles the kit's events and writes a line about each: ``began``, ``emitted`` or ``handled``, the
+key, the number, the attempt. It answers those that are requests with their number. SIGTERM ends it
+as it ends every service.
 """
 
 import argparse
 import asyncio
 import logging
 
-from dispytch import Event, EventListener, HandlerGroup, RetryPolicy
+from dispytch import Event, EventEmitter, EventListener, HandlerGroup, RetryPolicy
 from dispytch.testing.conformance.events import EVENT_TYPE, Counted
 
 
@@ -17,12 +18,16 @@ async def serve(options: argparse.Namespace) -> None:
     handlers = HandlerGroup(default_topic=options.topic, default_event=EVENT_TYPE)
 
     @handlers.handler()
-    async def handle(event: Event[Counted]) -> None:
+    async def handle(event: Event[Counted], emitter: EventEmitter) -> int:
         _say("began", event)
+        if options.onward:
+            await emitter.emit(event.body.model_copy(update={"topic": options.onward}))
+            _say("emitted", event)
         if event.attempt <= options.failures:
             raise RuntimeError(f"attempt {event.attempt} fails, as it was told to")
         await asyncio.sleep(options.pause)
         _say("handled", event)
+        return event.body.number
 
     listener = EventListener(
         options.url,
@@ -53,6 +58,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--window", type=int, default=50, help="how many may be in flight")
     parser.add_argument("--drain", type=float, default=30.0, help="the drain timeout")
     parser.add_argument("--failures", type=int, default=0, help="attempts that fail")
+    parser.add_argument("--onward", help="a topic to which it emits each event again")
     parser.add_argument("--delay", type=float, default=1.0, help="between attempts")
     return parser
 

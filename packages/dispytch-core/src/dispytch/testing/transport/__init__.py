@@ -22,6 +22,7 @@ from dispytch.testing.transport.repeating import RepeatingContract
 from dispytch.testing.transport.scene import Scene
 from dispytch.testing.transport.sending import SendingContract
 from dispytch.testing.transport.settling import SettlingContract
+from dispytch.testing.transport.temporary import TemporaryContract
 
 __all__ = ["Scene", "TransportContract"]
 
@@ -34,5 +35,6 @@ class TransportContract(
     SettlingContract,
     HoldingContract,
     GroupContract,
+    TemporaryContract,
 ):
     """Every test of the transport contract; give it a fixture named ``backend``."""

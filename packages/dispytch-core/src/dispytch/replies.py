@@ -1,0 +1,161 @@
+"""Requests and their replies, as they stand on the wire: pure.
+
+A request is an event like any other, with two headers more: ``dispytch-reply-to``, the topic that
+its reply goes to, and ``dispytch-correlation-id``, which the reply repeats. A reply is a CloudEvent
+of the type ``dispytch.reply``, whose body is what the handler has returned. One of the type
+``dispytch.failure`` has no body; its headers say what went wrong, as those of a dead letter do:
+``dispytch-reason``, ``dispytch-handler``, ``dispytch-exception-type`` and
+``dispytch-exception-message``.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from pydantic import TypeAdapter, ValidationError
+
+from dispytch.dead_letters import (
+    EXCEPTION_MESSAGE,
+    EXCEPTION_TYPE,
+    HANDLER,
+    MESSAGE_CUT,
+    REASON,
+)
+from dispytch.envelope import Envelope
+from dispytch.exceptions import EncodeError, MessageTooLarge, RequestFailed
+from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message
+from dispytch.serialization import CloudEvents, JsonCodec
+from dispytch.serialization.wire import Reader
+
+REPLY: Final = "dispytch.reply"
+FAILURE: Final = "dispytch.failure"
+
+_JSON: Final = JsonCodec()
+_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def reply_topic(source: str) -> str:
+    """The topic for replies to those who emit under a source: a name that any broker can have."""
+    return f"{_NAME.sub('-', source).strip('-') or 'dispytch'}.replies"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where the reply to a request goes, and under which id."""
+
+    reply_to: str
+    correlation_id: bytes
+
+    @classmethod
+    def of(cls, headers: Headers) -> "Asked | None":
+        """What a message asks for; None if it is no request."""
+        # Most events are none, and this is asked of every one that a handler could answer.
+        for name, value in headers:
+            if name == CORRELATION_ID:
+                reply_to = dict(headers).get(REPLY_TO)
+                return None if reply_to is None else cls(reply_to.decode("utf-8", "replace"), value)
+        return None
+
+    @property
+    def headers(self) -> Headers:
+        """The headers that make a message a request."""
+        return ((REPLY_TO, self.reply_to.encode()), (CORRELATION_ID, self.correlation_id))
+
+
+class ReplyWriter:
+    """Writes the replies of a group: CloudEvents in JSON, whatever the requests came as."""
+
+    def __init__(self, *, source: str, prefixes: Sequence[str]) -> None:
+        self._source = source
+        self._write = CloudEvents().writer(prefixes)
+
+    def reply(self, asked: Asked, adapter: TypeAdapter[Any], value: object) -> Message:
+        """The reply that says what a handler has returned.
+
+        Raises:
+            EncodeError: it is not of the type that the handler says it returns, or cannot be
+                written.
+        """
+        try:
+            valid = adapter.validate_python(value)
+        except ValidationError as error:
+            raise EncodeError(
+                f"it returned what its annotation refuses: {_faults(error)}"
+            ) from error
+        return self._message(asked, REPLY, _JSON.encode(adapter, valid))
+
+    def failure(self, asked: Asked, reason: str, handler: str, error: Exception) -> Message:
+        """The reply that says why there is none."""
+        texts = {
+            REASON: reason,
+            HANDLER: handler,
+            EXCEPTION_TYPE: _name(type(error)),
+            EXCEPTION_MESSAGE: str(error)[:MESSAGE_CUT],
+        }
+        message = self._message(asked, FAILURE, b"")
+        message.headers = [
+            *message.headers,
+            *((name, text.encode("utf-8", "backslashreplace")) for name, text in texts.items()),
+        ]
+        return message
+
+    def _message(self, asked: Asked, kind: str, data: bytes) -> Message:
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        envelope = Envelope(str(uuid4()), kind, self._source, now, _JSON.content_type, data)
+        value, headers = self._write(envelope)
+        return Message(
+            asked.reply_to, value, None, [*headers, (CORRELATION_ID, asked.correlation_id)]
+        )
+
+
+def too_large(reply: Message) -> Message:
+    """What is sent in place of a reply that the broker refuses for its size."""
+    text = f"the reply has {len(reply.value)} bytes, which is more than the broker takes"
+    texts = {
+        REASON: "unanswerable",
+        EXCEPTION_TYPE: _name(MessageTooLarge),
+        EXCEPTION_MESSAGE: text,
+    }
+    headers = [header for header in reply.headers if header[0] not in texts]
+    headers += [(name, value.encode()) for name, value in texts.items()]
+    return Message(reply.topic, b"", None, headers)
+
+
+class ReplyReader:
+    """Reads the replies to one emitter."""
+
+    def __init__(self, *, prefixes: Sequence[str]) -> None:
+        self._read: Reader = CloudEvents().reader(prefixes)
+
+    def value(self, delivery: Delivery, adapter: TypeAdapter[Any], request: str) -> Any:
+        """What a reply says, to a request by that name.
+
+        Raises:
+            RequestFailed: it says that the request has failed.
+            DecodeError, BodyInvalid: it is not of the type that was asked for.
+        """
+        headers = dict(delivery.headers)
+        if REASON in headers:
+            raise _failed(headers, request)
+        return _JSON.decode(adapter, self._read(delivery).data)
+
+
+def _failed(headers: dict[str, bytes], request: str) -> RequestFailed:
+    names = (REASON, HANDLER, EXCEPTION_TYPE, EXCEPTION_MESSAGE)
+    reason, handler, kind, text = (
+        headers.get(name, b"").decode("utf-8", "replace") for name in names
+    )
+    return RequestFailed(request, reason, handler, kind, text)
+
+
+def _faults(error: ValidationError) -> str:
+    """Where and why, without the values, which may be anybody's secrets."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(": ".join([*map(str, one["loc"]), one["msg"]]) for one in found[:5])
+
+
+def _name(error: type[Exception]) -> str:
+    return f"{error.__module__}.{error.__qualname__}"
