@@ -17,7 +17,7 @@ class TestKafka(Conformance):
     @pytest.fixture
     def url(self, kafka: Broker) -> str:
         """The broker that all tests share; it notices early that a member was killed."""
-        return f"{kafka.url}?partitions=4&session_timeout=6"
+        return f"{kafka.url}?partitions=4&session_timeout=6&metadata_max_age=0.5"
 
     @pytest.fixture
     def restart_broker(self, kafka: Broker) -> RestartBroker:

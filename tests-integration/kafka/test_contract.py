@@ -16,7 +16,7 @@ class TestKafkaTransport(TransportContract):
     @pytest.fixture
     def backend(self, kafka: Broker) -> KafkaBackend:
         """A backend for the broker that all tests share."""
-        return KafkaBackend.from_url(f"{kafka.url}?partitions=4")
+        return KafkaBackend.from_url(f"{kafka.url}?partitions=4&metadata_max_age=0.5")
 
     def unsendable(self, topic: str) -> Message | None:
         """A message above the broker's size limit of 1 MiB."""

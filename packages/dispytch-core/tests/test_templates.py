@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
 
 from dispytch.exceptions import InvalidEvent
-from dispytch.templates import Template
+from dispytch.templates import Template, TopicTemplate
 
 names = st.sampled_from(["a", "b", "long_name", "größe"])
 literals = st.text("{}.a", max_size=4) | st.text(st.characters(exclude_categories=["Cs"]))
@@ -168,3 +168,23 @@ def test_check_follows_models() -> None:
 
     with pytest.raises(InvalidEvent, match=r"'street', which Address does not have.*: city$"):
         Template("{address.street}").check(Outer, "the __key__")
+
+
+@pytest.mark.parametrize("value", ["", "a.b", "a:b", "*", "#", "x#", "2024-01-01T10:00"])
+def test_a_field_fills_no_more_than_a_segment_of_a_topic(value: str) -> None:
+    template = TopicTemplate("user.{name}.events")
+    with pytest.raises(InvalidEvent) as caught:
+        template.fill(SimpleNamespace(name=value))
+    assert str(caught.value) == (
+        f"SimpleNamespace.name is {value!r}, but in the topic 'user.{{name}}.events' it must be "
+        "one segment: not empty, without '.', ':', '*' and '#'; put another field or a property "
+        "in its place, or make the whole topic one field"
+    )
+    assert TopicTemplate("user-{name}").fill(SimpleNamespace(name="ada")) == "user-ada"
+
+
+def test_a_topic_that_is_one_field_may_have_many_segments() -> None:
+    template = TopicTemplate("{destination}")
+    assert template.fill(SimpleNamespace(destination="logs.app:db")) == "logs.app:db"
+    with pytest.raises(InvalidEvent, match="destination is ''"):
+        template.fill(SimpleNamespace(destination=""))

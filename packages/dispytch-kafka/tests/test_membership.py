@@ -92,7 +92,12 @@ class Desk:
         self.membership = Membership(
             cast(ConsumerClient, self.client),
             KafkaConfig.of(request_timeout=0.05),
-            Subscription(group="g", topics=("t",), max_in_flight=100),
+            Subscription(
+                group="g",
+                topics=("t",),
+                max_in_flight=100,
+                start_at="latest" if starts_at_end else "earliest",
+            ),
             self.leases,
             self._revoke,
             lambda: None,
@@ -174,6 +179,18 @@ async def test_a_new_group_at_latest_begins_at_the_end_and_an_old_one_where_it_w
     assert desk.client.group == {HERE: 10, THERE: 2}
     assert [place.position for place in desk.client.places.values()] == [10, 2]
     assert desk.membership.assigned.is_set()
+
+
+async def test_what_appears_later_is_read_from_its_start_by_whoever_gets_it() -> None:
+    desk = Desk(starts_at_end=True)
+    desk.client.places = {HERE: Place(0)}
+    desk.client.ends = {HERE: 10, THERE: 5}
+    await desk.membership.on_assigned([HERE])
+    desk.client.places[THERE] = Place(0)
+    await desk.membership.on_revoked()
+    await desk.membership.on_assigned([HERE, THERE])
+    assert desk.client.group == {HERE: 10, THERE: 0}
+    assert desk.client.places[THERE].position == 0
 
 
 async def test_a_membership_that_cannot_find_its_start_hands_nothing_out() -> None:

@@ -4,7 +4,7 @@ import pkgutil
 
 from dispytch.circuit_breaker import CircuitBreaker
 from dispytch.dead_letters import DeadLetterTopic
-from dispytch.dependencies import Dependency, Header
+from dispytch.dependencies import Dependency, Header, TopicSegment
 from dispytch.emitter import EventEmitter
 from dispytch.events import Event, EventBase
 from dispytch.exceptions import Reject, RetryAfter, Skip
@@ -46,6 +46,7 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "Skip",
+    "TopicSegment",
     "Upcast",
     "__path__",
     "provides",

@@ -8,6 +8,7 @@ headers added, the same on every backend. All are text in UTF-8.
 ``dispytch-reason``                     one of `Reason`
 ``dispytch-group``                      the consumer group that gave it up
 ``dispytch-handler``                    module and name of the handler; missing where none was found
+``dispytch-handler-topic``              what it takes: a topic, or a pattern's one name; likewise
 ``dispytch-attempts``                   how often that was run
 ``dispytch-failed-at``                  when it was given up, in RFC 3339 and UTC
 ``dispytch-exception-type``             module and name of the error's class
@@ -38,6 +39,7 @@ ID: Final = "dispytch-dead-letter-id"
 REASON: Final = "dispytch-reason"
 GROUP: Final = "dispytch-group"
 HANDLER: Final = "dispytch-handler"
+HANDLER_TOPIC: Final = "dispytch-handler-topic"
 ATTEMPTS: Final = "dispytch-attempts"
 FAILED_AT: Final = "dispytch-failed-at"
 EXCEPTION_TYPE: Final = "dispytch-exception-type"
@@ -67,8 +69,10 @@ it."""
 class DeadLetterTopic:
     """The policy that sends an event that cannot be handled to a topic, confirmed, and goes on.
 
-    name: of that topic; ``{topic}`` and ``{group}`` stand for the event's topic and the
-        listener's group.
+    name: of that topic; ``{topic}`` and ``{group}`` stand for the topic, as the handler that
+        failed names it, and the listener's group. Of a handler that takes a pattern, the dead
+        letters of all topics lie together, and ``_`` stands for what the pattern leaves open:
+        those of ``user.*`` in ``user._.billing.dead``.
 
     Raises:
         ConfigurationError: the name is empty or has another field.
@@ -89,7 +93,7 @@ class DeadLetterTopic:
             )
 
     def of(self, topic: str, group: str) -> str:
-        """The topic for the dead letters of one topic and group."""
+        """The topic for the dead letters of one topic and group; see `one_name` for a pattern."""
         return self.name.format(topic=topic, group=group)
 
 
@@ -105,12 +109,17 @@ once for each type; or a policy as for those that fail."""
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an event is given up. ``handler`` and ``attempts`` are missing where none was run."""
+    """Why an event is given up. ``handler`` and ``attempts`` are missing where none was run.
+
+    ``topic`` stands for what the handler takes, see `dispytch.topics.one_name`; where none was
+    found, for what the most specific one does that takes the event's topic.
+    """
 
     reason: Reason
     error: Exception
     handler: str | None = None
     attempts: int = 0
+    topic: str | None = None
 
 
 def checked(policy: object) -> FailurePolicy:
@@ -199,6 +208,7 @@ def _failure_headers(
         REASON: failure.reason,
         GROUP: group,
         HANDLER: failure.handler,
+        HANDLER_TOPIC: failure.topic,
         ATTEMPTS: str(failure.attempts),
         FAILED_AT: datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         EXCEPTION_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",

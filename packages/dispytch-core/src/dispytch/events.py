@@ -13,6 +13,7 @@ from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
 from dispytch.exceptions import DecodeError, DependencyError
 from dispytch.messages import Delivery
+from dispytch.topics import TopicPattern
 
 Body = TypeVar("Body", default=Any)
 Value = TypeVar("Value")
@@ -114,7 +115,8 @@ class Event(ProvidedValues, Generic[Body]):
 
     ``body`` is what the handler's annotation ``Event[Body]`` asks for: any type that pydantic can
     validate; plain JSON data for a bare ``Event``. ``attempt`` counts from 1;
-    ``handler`` is the handler's module and qualified name.
+    ``handler`` is the handler's module and qualified name; ``pattern`` the one that it takes topics
+    by, or None.
     """
 
     body: Body
@@ -122,6 +124,7 @@ class Event(ProvidedValues, Generic[Body]):
     delivery: Delivery
     attempt: int = 1
     handler: str = ""
+    pattern: TopicPattern | None = None
 
     @property
     def id(self) -> str:
@@ -160,6 +163,15 @@ class Event(ProvidedValues, Generic[Body]):
     def topic(self) -> str:
         """The topic it came from."""
         return self.delivery.topic
+
+    @property
+    def segments(self) -> Mapping[str, str]:
+        """What the topic has in the place of each field of the handler's pattern.
+
+        ``{"user_id": "42"}`` for ``user.42`` and the pattern ``user.{user_id}``; empty without
+        fields.
+        """
+        return {} if self.pattern is None else self.pattern.values(self.delivery.topic)
 
     @property
     def key(self) -> str | None:

@@ -20,7 +20,7 @@
     │   │   └── SchemaRefused       a schema that the registry refuses, or does not have
     │   ├── DecodeError             bytes that the codec cannot read
     │   ├── BodyInvalid             a body that its model refuses
-    │   └── ParameterInvalid        a header that is missing, or that its parameter's type refuses
+    │   └── ParameterInvalid        a header or segment that its parameter's type refuses
     ├── HandlerDecision             raised by a handler, to say what becomes of its event
     │   ├── Reject                  no retry can help: give it up at once
     │   ├── Skip                    nothing to do: it counts as handled
@@ -70,7 +70,14 @@ class InvalidEvent(ConfigurationError):
 
 
 class TopologyError(ConfigurationError):
-    """A topic, exchange or queue is refused by the broker, or is missing and may not be made."""
+    """A topic, exchange or queue is refused by the broker, or is missing and may not be made.
+
+    ``topic`` is the topic or pattern that is at fault, where it is a single one.
+    """
+
+    def __init__(self, text: str, *, topic: str | None = None) -> None:
+        self.topic = topic
+        super().__init__(text)
 
 
 class TransportError(DispytchError):

@@ -13,7 +13,7 @@ from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
 from dispytch.delivery import Observer, Ordering, Outcomes
 from dispytch.dependencies import Overrides, Wiring
 from dispytch.dependencies.dependency import Provider
-from dispytch.exceptions import AlreadyRunning, NotRunning
+from dispytch.exceptions import AlreadyRunning, InvalidHandler, NotRunning
 from dispytch.health import Health
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
@@ -240,7 +240,15 @@ class EventListener:
 
     def _planned(self, wiring: Wiring) -> Sequence[PlannedRoute]:
         registrations = self._handlers.registrations()
-        return plan_routes(registrations, wiring, self._settings.middlewares)
+        routes = plan_routes(registrations, wiring, self._settings.middlewares)
+        backend = self._settings.backend
+        for route in routes:
+            if route.pattern is not None and not backend.features.wildcards:
+                raise InvalidHandler(
+                    f"handler {route.name} takes the pattern {route.topic!r}, but "
+                    f"{type(backend).__name__} has no wildcards; register it for each topic by name"
+                )
+        return routes
 
     def _begin_stop(self) -> None:
         if self._service is not None:

@@ -44,9 +44,10 @@ class Lease:
     """A consumer's hold on one stream, from its assignment to its revocation.
 
     ``stream`` names what the broker keeps in order: ``orders[3]`` for a Kafka partition, the
-    queue's name for RabbitMQ. Every assignment makes a new lease, compared by identity; once
-    ``ended``, settling one of its deliveries has no effect at the broker. Backends subclass it to
-    hold their own bookkeeping.
+    queue's name for RabbitMQ. ``topic`` is what the messages in it were sent to, or the pattern
+    that matches all of them where it holds more than one topic. Every assignment makes a new
+    lease, compared by identity; once ``ended``, settling one of its deliveries has no effect at
+    the broker. Backends subclass it to hold their own bookkeeping.
     """
 
     topic: str

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dispytch.dead_letters import HANDLER, ORIGINAL_TOPIC, origin, original_headers
+from dispytch.dead_letters import HANDLER, HANDLER_TOPIC, ORIGINAL_TOPIC, origin, original_headers
 from dispytch.exceptions import DecodeError
 from dispytch.messages import Delivery, Message
 
@@ -33,6 +33,7 @@ class Redelivery:
     """What an event that comes back says of itself.
 
     topic: where it came from first. handler: whom it is for; None: everyone who takes it.
+    handler_topic: stands for what this handler takes, as far as known; see `one_name` of topics.
     attempt: the number of the attempt that it comes for, from 1.
     failures: how many attempts count as failed by now.
     first_attempt, due: when the first attempt began, and when this one may, in milliseconds since
@@ -41,6 +42,7 @@ class Redelivery:
 
     topic: str
     handler: str | None = None
+    handler_topic: str | None = None
     attempt: int = 1
     failures: int = 0
     first_attempt: int | None = None
@@ -60,10 +62,10 @@ class Redelivery:
                 f"a message on {delivery.lease.topic!r}, the group's own topic, does not say where "
                 f"it came from: it lacks the header {ORIGINAL_TOPIC!r}"
             )
-        handler = headers.get(HANDLER)
         return cls(
             topic=topic.decode("utf-8", "replace"),
-            handler=None if handler is None else handler.decode("utf-8", "replace"),
+            handler=_text(headers, HANDLER),
+            handler_topic=_text(headers, HANDLER_TOPIC),
             attempt=_number(headers, ATTEMPT) or 1,
             failures=_number(headers, FAILURES) or 0,
             first_attempt=_number(headers, FIRST_ATTEMPT),
@@ -79,10 +81,15 @@ class Redelivery:
             DUE: self.due,
         }
         headers = [*original_headers(delivery.headers), *origin(delivery)]
-        if self.handler is not None:
-            headers.append((HANDLER, self.handler.encode()))
+        texts = {HANDLER: self.handler, HANDLER_TOPIC: self.handler_topic}
+        headers += [(name, text.encode()) for name, text in texts.items() if text is not None]
         headers += [(name, b"%d" % value) for name, value in numbers.items() if value is not None]
         return Message(retry_topic(group), delivery.value, delivery.key, headers, repeats=delivery)
+
+
+def _text(headers: Mapping[str, bytes], name: str) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("utf-8", "replace")
 
 
 def _number(headers: Mapping[str, bytes], name: str) -> int | None:

@@ -22,7 +22,7 @@ from dispytch.delivery import (
 )
 from dispytch.dependencies import Step, app_scope
 from dispytch.emitter import EventEmitter
-from dispytch.exceptions import TransportError
+from dispytch.exceptions import TopologyError, TransportError
 from dispytch.health import Health
 from dispytch.redelivery import replay_group, retry_topic
 from dispytch.routing import Handler, PlannedRoute, Router
@@ -94,13 +94,17 @@ class Service:
                 route.bind(self._defaults, values, threads, of_app) for route in self._planned
             )
             topics = (*router.topics, retry_topic(settings.group))
-            await self._prepare(router, topics)
+            try:
+                await self._prepare(router, topics)
+            except TopologyError as error:
+                raise _with_handlers(error, router) from error
             self._partings = Partings(producer, self._outcomes, self._clock)
             self._engine = engine = self._made_engine(router, self._partings)
             self._consumer = await stack.enter_async_context(
-                settings.backend.consumer(self._subscription(topics), engine.revoke)
+                settings.backend.consumer(self._subscription(router, topics), engine.revoke)
             )
-            logger.info("group %r listens to %s", settings.group, ", ".join(router.topics))
+            listens_to = [*router.topics, *(pattern.text for pattern in router.patterns)]
+            logger.info("group %r listens to %s", settings.group, ", ".join(listens_to))
             stack.callback(self._end_watch)
             self._watch(engine)
             started.set_result(None)
@@ -199,9 +203,11 @@ class Service:
 
     async def _prepare(self, router: Router, topics: tuple[str, ...]) -> None:
         settings = self._settings
-        await settings.backend.prepare(Topology(topics=topics, group=settings.group))
+        await settings.backend.prepare(
+            Topology(topics=topics, group=settings.group, patterns=router.patterns)
+        )
         dead = {
-            policy.of(route.topic, settings.group)
+            policy.of(route.topic_name, settings.group)
             for route in router.routes
             for policy in (route.dead_letter, self._defaults.dead_letter, settings.unhandled)
             if isinstance(policy, DeadLetterTopic)
@@ -236,15 +242,24 @@ class Service:
             clock=self._clock,
         )
 
-    def _subscription(self, topics: tuple[str, ...]) -> Subscription:
+    def _subscription(self, router: Router, topics: tuple[str, ...]) -> Subscription:
         settings = self._settings
         return Subscription(
             group=settings.group,
             topics=topics,
+            patterns=router.patterns,
             max_in_flight=settings.window,
             start_at=settings.start_at,
             drain_timeout=settings.drain_timeout,
         )
+
+
+def _with_handlers(error: TopologyError, router: Router) -> TopologyError:
+    """The error, with the names of the handlers that take the topic it is about."""
+    names = [route.name for route in router.routes if route.topic == error.topic]
+    if not names:
+        return error
+    return TopologyError(f"handler {', '.join(names)}: {error}", topic=error.topic)
 
 
 def _broker(backend: Backend) -> Broker:

@@ -1,5 +1,6 @@
 """Texts with ``{field}`` in them, filled in from an event."""
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from string import Formatter
@@ -10,6 +11,8 @@ from pydantic import BaseModel
 from dispytch.exceptions import InvalidEvent
 
 _Part = tuple[str, tuple[str, ...]]
+
+_NOT_IN_A_SEGMENT: Final = re.compile(r"[.:*#]")
 
 
 class Template:
@@ -63,7 +66,8 @@ class Template:
                 value = self._value(event, path)
                 if value is None:
                     return None
-                filled.append(str(value.value if isinstance(value, Enum) else value))
+                text = str(value.value if isinstance(value, Enum) else value)
+                filled.append(self._checked(event, path, text))
         return "".join(filled)
 
     def check(self, model: type[BaseModel], what: str) -> None:
@@ -75,6 +79,10 @@ class Template:
         for path in self.paths():
             _check_path(model, path, f"{what} {self.text!r} of {model.__qualname__}")
 
+    def _checked(self, event: object, path: tuple[str, ...], text: str) -> str:
+        """What is put in the place of a field; a subclass may refuse it."""
+        return text
+
     def _value(self, event: object, path: tuple[str, ...]) -> Any:
         try:
             return _follow(event, path)
@@ -83,6 +91,33 @@ class Template:
                 f"{type(event).__qualname__} has no {'.'.join(path)!r}, "
                 f"which the template {self.text!r} needs"
             ) from error
+
+
+class TopicTemplate(Template):
+    """The template of a topic: a field fills a segment, or a part of one, and no more than that.
+
+    So its text is not empty and has neither of ``.`` and ``:``, which separate segments, nor ``*``
+    or ``#``, which stand for segments in a handler's pattern: a handler of ``user.{id}.events``
+    would never see ``user.a.b.events``. A template that is nothing but one field takes a whole
+    topic, with as many segments as it has.
+
+    Raises:
+        InvalidEvent: as `Template` does.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._is_whole = len(self._parts) == 1 and self._parts[0][0] == ""
+
+    def _checked(self, event: object, path: tuple[str, ...], text: str) -> str:
+        if text and (self._is_whole or not _NOT_IN_A_SEGMENT.search(text)):
+            return text
+        name = ".".join(path)
+        raise InvalidEvent(
+            f"{type(event).__qualname__}.{name} is {text!r}, but in the topic {self.text!r} it "
+            "must be one segment: not empty, without '.', ':', '*' and '#'; put another field or a "
+            "property in its place, or make the whole topic one field"
+        )
 
 
 def _parse(text: str) -> Iterator[_Part]:

@@ -5,7 +5,7 @@ A backend is four classes: `Backend`, which knows how to reach the broker; `Prod
 Acquiring a producer or a consumer returns it connected; there is no half-open object.
 
 Everything runs in one event loop. A backend imports this module, `dispytch.messages`,
-`dispytch.event_config` and `dispytch.exceptions`, and nothing else of core.
+`dispytch.topics`, `dispytch.event_config` and `dispytch.exceptions`, and nothing else of core.
 """
 
 from abc import ABC, abstractmethod
@@ -16,6 +16,7 @@ from typing import ClassVar, Literal, Self
 
 from dispytch.event_config import EventConfig
 from dispytch.messages import Delivery, Lease, Message
+from dispytch.topics import TopicPattern
 
 CONTRACT_VERSION = 1
 """Grows whenever a backend made for the older contract would misbehave."""
@@ -43,6 +44,8 @@ class Features:
     light_topics: a topic is but a name and leaves nothing at the broker once nobody reads it, so
         that one may be made for a single reader.
     delay: `Producer.send` takes a delay, and keeps it over a restart of the broker.
+    wildcards: a subscription may hold patterns, and gets the messages of topics that are made
+        later, too.
     hold_limit: how many seconds a delivery may stay unsettled before the broker takes it back;
         None: for ever.
     attribute_prefixes: of the CloudEvents attributes among the headers, as the protocol binding
@@ -56,22 +59,33 @@ class Features:
     temporary: bool = False
     light_topics: bool = False
     delay: bool = False
+    wildcards: bool = False
     hold_limit: float | None = None
     attribute_prefixes: tuple[str, ...] = ("ce_",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """What must exist at the broker before anything flows: topics and, for a group, its queues."""
+    """What must exist at the broker before anything flows: topics and, for a group, its queues.
+
+    patterns: what the group subscribes to beside these topics, as in `Subscription`. Which topics
+        they match is not known yet, so there is nothing to make for them but queues.
+    """
 
     topics: tuple[str, ...]
     group: str | None = None
+    patterns: tuple[TopicPattern, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """What one consumer wants.
 
+    topics: by their names. patterns: every topic that one of them matches as well, those that are
+        made later too; only with the feature ``wildcards``. No two of them have one shape.
+        However many of both match a topic, each of its messages is handed out once, with the
+        topic's own name. What no pattern matches may be handed out too, as where the broker's own
+        wildcards are wider: core settles it.
     max_in_flight: at no time are more deliveries than this handed out and unsettled. Every stream
         has an even share of it, at least one, so that a stream that stands still cannot take the
         room of the others.
@@ -86,6 +100,7 @@ class Subscription:
 
     group: str
     topics: tuple[str, ...]
+    patterns: tuple[TopicPattern, ...] = ()
     max_in_flight: int
     start_at: StartAt = "earliest"
     drain_timeout: float = 30.0
@@ -233,7 +248,8 @@ class Backend(ABC):
         May be called again with the same topology; changes nothing that exists.
 
         Raises:
-            TopologyError: the broker refuses a name, or something is missing and may not be made.
+            TopologyError: the broker refuses a name, or something is missing and may not be made;
+                its ``topic`` says which, so that core can name the handlers.
             BrokerUnreachable: no answer within the connect timeout.
         """
 

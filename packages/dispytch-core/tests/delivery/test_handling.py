@@ -510,7 +510,7 @@ async def test_a_delayed_attempt_goes_through_the_broker(native: bool, delay: fl
 async def test_attempts_that_came_back_are_counted_and_end_in_a_dead_letter() -> None:
     setup = Setup(route(Handler([ValueError()]), retry=DELAYED, dead_letter=DEAD))
     back = delivery()
-    back.lease = Lease("billing.retry", "billing.retry[1]")
+    back.topic, back.lease = "billing.retry", Lease("billing.retry", "billing.retry[1]")
     back.headers = [
         *back.headers,
         ("dispytch-original-topic", b"orders"),
@@ -538,7 +538,7 @@ async def test_what_would_be_held_too_long_goes_through_the_broker_by_itself() -
 async def test_what_comes_back_for_a_handler_that_is_gone_is_given_up() -> None:
     setup = Setup(route(Handler()), unreadable=DEAD)
     back = delivery()
-    back.lease = Lease("billing.retry", "billing.retry[1]")
+    back.topic, back.lease = "billing.retry", Lease("billing.retry", "billing.retry[1]")
     back.headers = [
         *back.headers,
         ("dispytch-original-topic", b"orders"),
@@ -552,7 +552,7 @@ async def test_what_comes_back_for_a_handler_that_is_gone_is_given_up() -> None:
 async def test_a_stranger_on_the_retry_topic_is_undecodable() -> None:
     setup = Setup(route(Handler()), unreadable=DEAD)
     stranger = delivery()
-    stranger.lease = Lease("billing.retry", "billing.retry[1]")
+    stranger.topic, stranger.lease = "billing.retry", Lease("billing.retry", "billing.retry[1]")
     assert await setup.handle(stranger, None) is None
     assert setup.producer.headers["dispytch-reason"] == "undecodable"
 
@@ -585,7 +585,7 @@ async def test_an_observer_is_told_of_every_failure_and_of_the_end() -> None:
     assert watch.told == [
         (1, errors[0], 10.0),
         (2, errors[1], None),
-        (Failure("rejected", errors[1], name, 2), policy),
+        (Failure("rejected", errors[1], name, 2, "orders"), policy),
     ]
 
 

@@ -70,7 +70,9 @@ class Aftermath:
         if self._observer is not None:
             self._observer.failed(delivery, failed, error, delay)
         if delay is None:
-            failure = Failure(reason_of(error), error, failed.route.name, failed.number)
+            failure = Failure(
+                reason_of(error), error, failed.route.name, failed.number, failed.route.topic_name
+            )
             return self.give_up(failed.route.dead_letter, delivery, failure)
         if self._goes_through_the_broker(failed, delay):
             return self._delayed(failed, delivery, delay, error)
@@ -98,7 +100,7 @@ class Aftermath:
             self._outcomes.dropped += 1
             return None
         logger.error("given up: %s", where, exc_info=error)
-        destination = policy.of(delivery.topic, self._group)
+        destination = policy.of(failure.topic or delivery.topic, self._group)
         letter = dead_letter(delivery, failure, destination=destination, group=self._group)
         return Parting("dead_lettered", letter, None, where, self._clock())
 
@@ -151,6 +153,7 @@ class Aftermath:
         redelivery = Redelivery(
             topic=delivery.topic,
             handler=failed.route.name,
+            handler_topic=failed.route.topic_name,
             attempt=failed.number + 1,
             failures=failed.failures,
             first_attempt=round((now - (self._clock() - failed.began)) * 1000),

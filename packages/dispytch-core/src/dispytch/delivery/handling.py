@@ -87,17 +87,22 @@ class Handling:
         """
         if owed is not None:
             return self._pay(delivery, owed)
-        if delivery.lease.topic == self._retry_topic:
+        if delivery.topic == self._retry_topic:
             return self._pay(delivery, self._returned(delivery))
+        table = self._router.table(delivery)
+        if table is None:
+            # It came with what a pattern is for, and is not for anyone here.
+            return self._pay(delivery, ())
         try:
             envelope = self._read(delivery)
         except DecodeError as error:
-            return self._pay(delivery, self._unreadable(delivery, error))
-        routes = self._router.find(delivery.topic, envelope.type)
+            return self._pay(delivery, self._unreadable(delivery, error, table.topic_name))
+        routes = table.find(envelope.type)
         if len(routes) == 1:
             return self._run(routes[0], delivery, envelope)
         if not routes:
-            return self._pay(delivery, self._pass_over(delivery, envelope, None))
+            passed_over = self._pass_over(delivery, envelope, None, table.topic_name)
+            return self._pay(delivery, passed_over)
         return self._run_each(routes, delivery, envelope)
 
     async def _run_each(
@@ -110,17 +115,18 @@ class Handling:
 
     def _returned(self, delivery: Delivery) -> Sequence[Owed]:
         """What a delivery is owed that has come back to the group."""
+        named: str | None = None
         try:
             redelivery = Redelivery.of(delivery)
-            delivery.topic = redelivery.topic
+            delivery.topic, named = redelivery.topic, redelivery.handler_topic
             envelope = self._read(delivery)
         except DecodeError as error:
-            return self._unreadable(delivery, error)
+            return self._unreadable(delivery, error, named)
         routes: Sequence[Route] = self._router.find(delivery.topic, envelope.type)
         if redelivery.handler is not None:
             routes = [route for route in routes if route.name == redelivery.handler]
         if not routes:
-            return self._pass_over(delivery, envelope, redelivery)
+            return self._pass_over(delivery, envelope, redelivery, named)
         return [first_attempt(route, redelivery, self._clock) for route in routes]
 
     async def _pay(self, delivery: Delivery, owed: Sequence[Owed]) -> Sequence[Owed] | None:
@@ -154,7 +160,7 @@ class Handling:
         except RegistryUnavailable as silence:
             attempt = attempt or _first(route, began)
             return [replace(attempt, due=self._now() + silence.seconds)]
-        event = Event(body, envelope, delivery, number, route.name)
+        event = Event(body, envelope, delivery, number, route.name, route.pattern)
         answer = None if route.answering is None else route.answering.to(delivery)
         run = route.run if answer is None else answer.around(route.run)
         try:
@@ -189,7 +195,7 @@ class Handling:
         self, route: Route, number: int, delivery: Delivery, refusal: SerializationError
     ) -> Sequence[Owed]:
         """What is owed to an event whose body a handler cannot have."""
-        failure = Failure(reason_of(refusal), refusal, route.name, number)
+        failure = Failure(reason_of(refusal), refusal, route.name, number, route.topic_name)
         parting = self._aftermath.give_up(route.dead_letter, delivery, failure)
         owed = () if parting is None else await self._send_on(parting)
         return [*owed, *await self._tell(route, number, delivery, failure.reason, refusal)]
@@ -233,8 +239,11 @@ class Handling:
         left = await self._partings.send(parting)
         return [] if left is None else [left]
 
-    def _unreadable(self, delivery: Delivery, error: DecodeError) -> Sequence[Owed]:
-        return self._given_up(self._if_unreadable, delivery, Failure("undecodable", error))
+    def _unreadable(
+        self, delivery: Delivery, error: DecodeError, named: str | None
+    ) -> Sequence[Owed]:
+        failure = Failure("undecodable", error, topic=named)
+        return self._given_up(self._if_unreadable, delivery, failure)
 
     def _given_up(
         self, policy: FailurePolicy, delivery: Delivery, failure: Failure
@@ -243,7 +252,11 @@ class Handling:
         return [parting] if parting is not None else ()
 
     def _pass_over(
-        self, delivery: Delivery, envelope: Envelope, redelivery: Redelivery | None
+        self,
+        delivery: Delivery,
+        envelope: Envelope,
+        redelivery: Redelivery | None,
+        named: str | None,
     ) -> Sequence[Owed]:
         self._outcomes.unhandled += 1
         kind = (delivery.topic, envelope.type)
@@ -255,7 +268,8 @@ class Handling:
         if policy == "ignore":
             return ()
         error = InvalidHandler(f"no handler {handler or 'here'} takes type {envelope.type!r}")
-        return self._given_up(policy, delivery, Failure("unhandled", error, handler))
+        failure = Failure("unhandled", error, handler, topic=named)
+        return self._given_up(policy, delivery, failure)
 
 
 def _first(route: Route, began: float) -> Attempt:

@@ -6,6 +6,7 @@ from dispytch.dependencies.header import Header
 from dispytch.dependencies.overrides import Overrides
 from dispytch.dependencies.plan import Plan, Step
 from dispytch.dependencies.resolver import bind
+from dispytch.dependencies.segment import TopicSegment
 from dispytch.dependencies.wiring import Wiring, compile_handler
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Overrides",
     "Plan",
     "Step",
+    "TopicSegment",
     "Wiring",
     "app_scope",
     "bind",

@@ -34,11 +34,13 @@ from dispytch.dependencies.plan import (
     Step,
     TheEvent,
 )
+from dispytch.dependencies.segment import SegmentMarker, segment_reader
 from dispytch.dependencies.signature import layers
 from dispytch.dependencies.yields import second_yield
 from dispytch.events import Event
 from dispytch.exceptions import DependencyError, InvalidHandler
 from dispytch.messages import Delivery, Message
+from dispytch.topics import TopicPattern
 
 _THE_DELIVERY: Final = FromEvent(attrgetter("delivery"))
 
@@ -49,6 +51,7 @@ class Graph:
     provided: the types that the framework provides.
     given: the types that the middlewares around the handler provide.
     app: the graph of what is app-scoped; None if this is the one.
+    topic, pattern: what the handler takes, and its pattern if that is one.
     """
 
     def __init__(
@@ -57,11 +60,15 @@ class Graph:
         replacing: Replacing,
         given: Collection[type] = (),
         app: "Graph | None" = None,
+        topic: str = "",
+        pattern: TopicPattern | None = None,
     ) -> None:
         self._provided = provided
         self._replacing = replacing
         self._given = given
         self._app = app
+        self._topic = topic
+        self._pattern = pattern
         self._shared: dict[object, int] = {}
         self.steps: list[Step] = []
         self.asked: set[type] = set()
@@ -97,6 +104,8 @@ class Graph:
         asked = annotation(func, parameter, path)
         if isinstance(parameter.default, HeaderMarker):
             return self._header(parameter.default, asked, parameter, path)
+        if isinstance(parameter.default, SegmentMarker):
+            return self._segment(parameter.default, asked, parameter, path)
         for layer in layers(asked):
             source = self._source_by(layer, parameter, path)
             if source is not None:
@@ -115,6 +124,8 @@ class Graph:
                 return self._result(note, path)
             if isinstance(note, HeaderMarker):
                 return self._header(note, asked, parameter, path)
+            if isinstance(note, SegmentMarker):
+                return self._segment(note, asked, parameter, path)
         if asked is Event or get_origin(asked) is Event:
             return self._event(asked, path)
         if asked is Message or asked is Delivery:
@@ -147,6 +158,12 @@ class Graph:
                 f"{path}: a header cannot be had as {asked!r}, which pydantic cannot validate: "
                 f"{error}"
             ) from error
+
+    def _segment(
+        self, marker: SegmentMarker, asked: Any, parameter: Parameter, path: Path
+    ) -> FromEvent:
+        self._check_lives_with_an_event(path)
+        return FromEvent(segment_reader(marker, asked, parameter, path, self._topic, self._pattern))
 
     def _by_type(self, kind: type, parameter: Parameter, path: Path) -> Source | None:
         """What stands in for a type, or is provided by a middleware, or by the framework."""

@@ -11,6 +11,7 @@ from dispytch.dependencies.overrides import Replacing
 from dispytch.dependencies.path import Path
 from dispytch.dependencies.plan import Plan, Step
 from dispytch.exceptions import DependencyError, InvalidHandler
+from dispytch.topics import TopicPattern
 
 
 class Wiring:
@@ -29,12 +30,19 @@ class Wiring:
         self._replacing = Replacing(overrides or {})
         self._app = Graph(self._provided, self._replacing)
 
-    def plan(self, handler: Callable[..., Any], given: Collection[type] = ()) -> Plan:
+    def plan(
+        self,
+        handler: Callable[..., Any],
+        given: Collection[type] = (),
+        topic: str = "",
+        pattern: TopicPattern | None = None,
+    ) -> Plan:
         """Find out how to provide every parameter of a handler and of its dependencies.
 
         ``given`` are the types that the middlewares around the handler provide; where the framework
         provides one of them too, the middlewares' counts. A parameter that nothing provides keeps
-        its default; ``*args`` and ``**kwargs`` stay empty.
+        its default; ``*args`` and ``**kwargs`` stay empty. ``topic`` is what the handler takes; if
+        it is a ``pattern``, parameters may ask for its fields.
 
         A bare ``Event`` asks for plain data in the handler; in a dependency it takes the body as
         the others ask for it.
@@ -52,7 +60,7 @@ class Wiring:
         kind = kind_of(handler)
         if kind.is_generator:
             raise InvalidHandler(f"{path} is a generator; a handler must not yield")
-        graph = Graph(self._provided, self._replacing, given, self._app)
+        graph = Graph(self._provided, self._replacing, given, self._app, topic, pattern)
         call = graph.call(kind, handler, path, thread=not kind.is_async)
         return Plan(
             steps=tuple(step.call for step in graph.steps),

@@ -47,6 +47,7 @@ class MemoryBackend(Backend):
         shared_order=True,
         temporary=True,
         delay=True,
+        wildcards=True,
         attribute_prefixes=("ce_",),
     )
 
@@ -98,7 +99,7 @@ class MemoryBackend(Backend):
         """See `Backend.consumer`."""
         topics = self._topics(subscription.topics)
         consumer = MemoryConsumer(self._broker, subscription, on_revoke)
-        consumer.join(topics, subscription.start_at)
+        consumer.join(topics)
         try:
             yield consumer
         finally:

@@ -1,5 +1,6 @@
 """The broker: what backends of one name share."""
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from dispytch.memory.bell import Bell
@@ -38,7 +39,14 @@ class MemoryBroker:
                 name, partitions=config.partitions, retention=config.retention, room=self.room
             )
             self._topics[name] = topic
+            for group in self._groups.values():
+                group.appeared(topic)
         return topic
+
+    @property
+    def topics(self) -> Collection[Topic]:
+        """All that there are now."""
+        return list(self._topics.values())
 
     def group(self, name: str) -> Group:
         """The group of that name; an empty one if nobody has joined it yet."""

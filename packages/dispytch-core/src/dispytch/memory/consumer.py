@@ -11,7 +11,7 @@ from dispytch.memory.group import Group
 from dispytch.memory.holding import Holding
 from dispytch.memory.topic import Stream, Topic
 from dispytch.messages import Delivery, Lease
-from dispytch.transport import Consumer, OnRevoke, StartAt, Subscription
+from dispytch.transport import Consumer, OnRevoke, Subscription
 
 logger = logging.getLogger("dispytch")
 
@@ -28,6 +28,8 @@ class MemoryConsumer(Consumer):
     def __init__(
         self, broker: MemoryBroker, subscription: Subscription, on_revoke: OnRevoke
     ) -> None:
+        self._broker = broker
+        self._subscription = subscription
         self._room = broker.room
         self._delayed = broker.delayed
         self._temporary = subscription.temporary
@@ -93,10 +95,17 @@ class MemoryConsumer(Consumer):
         self._stopped = True
         self._bell.ring()
 
-    def join(self, topics: Collection[Topic], start_at: StartAt) -> None:
-        """Enter the group, to read these topics."""
+    def join(self, topics: Collection[Topic]) -> None:
+        """Enter the group, to read these topics and what the subscription's patterns match."""
         self._delayed.serve(self._loop)
-        self._group.join(self, topics, "latest" if self._temporary else start_at)
+        named = {topic.name for topic in topics}
+        matched = [
+            topic
+            for topic in self._broker.topics
+            if topic.name not in named and self.wants(topic.name)
+        ]
+        start_at = "latest" if self._temporary else self._subscription.start_at
+        self._group.join(self, [*topics, *matched], start_at)
 
     async def close(self) -> None:
         """Leave the group; what is unsettled stays with the broker."""
@@ -114,6 +123,10 @@ class MemoryConsumer(Consumer):
     def alive(self) -> bool:
         """See `Member.alive`."""
         return not self._loop.is_closed()
+
+    def wants(self, topic: str) -> bool:
+        """See `Member.wants`."""
+        return any(pattern.matches(topic) for pattern in self._subscription.patterns)
 
     @property
     def giving_up(self) -> bool:

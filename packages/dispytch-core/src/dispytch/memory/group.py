@@ -22,6 +22,10 @@ class Member(Protocol):
         """Whether `give_up` is under way."""
         ...
 
+    def wants(self, topic: str) -> bool:
+        """Whether one of its patterns matches a topic."""
+        ...
+
     def accept(self, streams: Collection[Stream]) -> None:
         """Read these streams, too, from now on."""
         ...
@@ -39,18 +43,25 @@ class Group:
     """The consumers of one group, and how far it has come in every topic that it ever read."""
 
     def __init__(self) -> None:
-        self._members: dict[Member, Collection[str]] = {}
+        self._members: dict[Member, list[str]] = {}
         self._streams: dict[PartitionId, Stream] = {}
         self._owners: dict[PartitionId, Member] = {}
 
     def join(self, member: Member, topics: Collection[Topic], start_at: StartAt) -> None:
         """Add a member. ``start_at`` counts for the topics that the group has never read."""
         for topic in topics:
-            if (topic.name, 0) not in self._streams:
-                for number, partition in enumerate(topic.partitions):
-                    self._streams[topic.name, number] = partition.stream(start_at)
+            self._read(topic, start_at)
         self._members[member] = [topic.name for topic in topics]
         self._balance()
+
+    def appeared(self, topic: Topic) -> None:
+        """Have the members read a new topic, from its start, whose patterns match it."""
+        wanting = [member for member in self._members if member.wants(topic.name)]
+        if wanting:
+            self._read(topic, "earliest")
+            for member in wanting:
+                self._members[member].append(topic.name)
+            self._balance()
 
     def leave(self, member: Member) -> None:
         """Remove a member; what it has not settled waits for the others."""
@@ -69,6 +80,11 @@ class Group:
         held = self._held(member)
         self._free(member, [place for place in held if self._streams[place] in given_up])
         self._balance()
+
+    def _read(self, topic: Topic, start_at: StartAt) -> None:
+        if (topic.name, 0) not in self._streams:
+            for number, partition in enumerate(topic.partitions):
+                self._streams[topic.name, number] = partition.stream(start_at)
 
     def _balance(self) -> None:
         for gone in [member for member in self._members if not member.alive]:

@@ -58,7 +58,7 @@ class ProbeBackend(MemoryBackend):
             return
         topics = self._topics(subscription.topics)
         consumer = ProbeConsumer(self._broker, subscription, on_revoke, self._recorder)
-        consumer.join(topics, subscription.start_at)
+        consumer.join(topics)
         self._consumers.add(consumer)
         try:
             yield consumer

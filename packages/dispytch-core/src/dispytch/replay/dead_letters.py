@@ -14,6 +14,7 @@ from dispytch.messages import Delivery, Message
 from dispytch.redelivery import Redelivery, replay_group
 from dispytch.replay.letter import DeadLetter
 from dispytch.replay.reading import nothing_to_revoke, until_the_end
+from dispytch.topics import one_name
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
 logger = logging.getLogger("dispytch")
@@ -35,11 +36,12 @@ class DeadLetters:
     One reader at a time: on a broker with queues, two would each see a part of them.
 
     backend: a URL, or a `Backend`.
-    topic, group: whose dead letters; the listener's.
+    topic, group: whose dead letters; the listener's. The topic may be a handler's pattern: then
+        those of all its topics, as they lie together.
     destination: where they are, if the listener was told so.
 
     Raises:
-        ConfigurationError: the backend is not installed, or a name is missing.
+        ConfigurationError: the backend is not installed, a name is missing, or a pattern is wrong.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class DeadLetters:
             raise ConfigurationError("DeadLetters needs the topic and the group of a listener")
         self._backend = backend_from(backend)
         self._group = group
-        self.topic = destination.of(topic, group)
+        self.topic = destination.of(one_name(topic), group)
 
     async def read(self, *, select: Select | None = None, limit: int = 1000) -> list[DeadLetter]:
         """The dead letters there are, oldest first in each stream; none is changed.
@@ -124,7 +126,9 @@ class DeadLetters:
         return sent
 
     def _replayed(self, letter: DeadLetter, edit: Edit | None) -> Message:
-        redelivery = Redelivery(topic=letter.topic or "", handler=letter.handler)
+        redelivery = Redelivery(
+            topic=letter.topic or "", handler=letter.handler, handler_topic=letter.handler_topic
+        )
         message = redelivery.message(letter.delivery, self._group)
         if edit is not None:
             edited = edit(letter)

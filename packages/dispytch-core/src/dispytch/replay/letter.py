@@ -35,6 +35,11 @@ class DeadLetter:
         return self._text(names.HANDLER)
 
     @property
+    def handler_topic(self) -> str | None:
+        """The topic that this handler takes; of a pattern, the one name that stands for all."""
+        return self._text(names.HANDLER_TOPIC)
+
+    @property
     def attempts(self) -> int:
         """How often that was run."""
         return int(self._text(names.ATTEMPTS) or 0)

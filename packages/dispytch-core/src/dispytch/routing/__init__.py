@@ -6,6 +6,7 @@ from dispytch.routing.planned import Defaults, PlannedRoute, plan_routes
 from dispytch.routing.registration import Handler
 from dispytch.routing.route import Route
 from dispytch.routing.router import Router
+from dispytch.routing.table import Table
 
 __all__ = [
     "Answer",
@@ -16,5 +17,6 @@ __all__ = [
     "PlannedRoute",
     "Route",
     "Router",
+    "Table",
     "plan_routes",
 ]

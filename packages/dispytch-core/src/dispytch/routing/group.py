@@ -22,7 +22,8 @@ class HandlerGroup:
     """A collection of handlers that a listener takes as one.
 
     default_topic, default_event: for handlers, and groups within, that name none.
-    prefix: set before the topic of every handler within, as it stands: ``"billing."``.
+    prefix: set before the topic of every handler within, as it stands: ``"billing."``. Both may
+        hold wildcards and fields.
     dead_letter: for handlers within that say nothing of it, see `FailurePolicy`.
     middlewares: around every handler within, the first one outermost.
     upcasts: for events of older versions, see `upcast`; for every handler within.
@@ -67,7 +68,8 @@ class HandlerGroup:
     ) -> Callable[[F], F]:
         """Register the decorated function, async or not; it stays callable as it is.
 
-        topic: exact; the group's default when not given.
+        topic: the name of one, or a pattern: ``user.*``, ``logs.#``, ``order:{id}:events``; the
+            group's default when not given.
         event: the event type; the group's default when not given; None in both takes every type.
         retries, retry_on, retry_interval: so many further attempts, for these errors, so many
             seconds apart. ``retry`` takes a full `RetryPolicy` in their place.

@@ -22,6 +22,7 @@ from dispytch.routing.registration import Registration
 from dispytch.routing.route import Route
 from dispytch.serialization import Bodies, Codecs
 from dispytch.serialization.formats.protobuf import is_message_class
+from dispytch.topics import TopicPattern
 from dispytch.upcasts import Upcasts
 
 
@@ -43,6 +44,7 @@ class PlannedRoute:
     name: str
     registration: Registration
     topic: str
+    pattern: TopicPattern | None
     plan: Plan
     adapter: TypeAdapter[Any]
     upcasts: Mapping[str, Upcasts]
@@ -65,6 +67,7 @@ class PlannedRoute:
         run = bind(self.plan, values, threads, of_app)
         return Route(
             name=self.name,
+            identity=identity_of(given.handler),
             topic=self.topic,
             event=given.event,
             decode=decoding(bodies, self.upcasts),
@@ -91,8 +94,8 @@ def plan_routes(
     ``middlewares`` are around all of them, beside their own.
 
     Raises:
-        InvalidHandler: a handler without topic, or with a signature or body that cannot work, or
-            one that is registered twice for the same events.
+        InvalidHandler: a handler without topic, with a pattern that cannot be read, or with a
+            signature or body that cannot work, or one that is registered twice for the same events.
         DependencyError: a dependency that cannot be provided.
     """
     planned: list[PlannedRoute] = []
@@ -126,11 +129,20 @@ def _planned(
             f"handler {registration.name} has no topic; give it one, as in "
             "handler(topic='user_events'), or give its group a default_topic"
         )
-    plan = wiring.plan(registration.handler, given)
+    pattern = _pattern(registration, registration.topic)
+    plan = wiring.plan(registration.handler, given, registration.topic, pattern)
     adapter = _adapter(registration, plan.body)
     upcasts = plan_upcasts(registration, plan.body)
     result = Result.of(registration.handler, registration.answers, registration.name)
-    return PlannedRoute(name, registration, registration.topic, plan, adapter, upcasts, result)
+    topic = registration.topic
+    return PlannedRoute(name, registration, topic, pattern, plan, adapter, upcasts, result)
+
+
+def _pattern(registration: Registration, topic: str) -> TopicPattern | None:
+    try:
+        return TopicPattern.of(topic)
+    except ConfigurationError as error:
+        raise InvalidHandler(f"handler {registration.name}: {error}") from error
 
 
 def _bodies(name: str, codecs: Codecs, body: Any, adapter: TypeAdapter[Any]) -> Bodies:

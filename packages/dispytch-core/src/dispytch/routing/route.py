@@ -1,7 +1,7 @@
 """One handler, ready to run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dispytch.dead_letters import FailurePolicy
@@ -9,6 +9,7 @@ from dispytch.envelope import Envelope
 from dispytch.middleware import Next
 from dispytch.retry import RetryPolicy
 from dispytch.routing.answering import Answering
+from dispytch.topics import TopicPattern, one_name
 
 Decode = Callable[[Envelope], Any]
 
@@ -16,6 +17,10 @@ Decode = Callable[[Envelope], Any]
 @dataclass(eq=False, slots=True, kw_only=True)
 class Route:
     """A handler with everything around it: body, dependencies, middlewares and policies.
+
+    ``topic`` is as it was written; ``pattern`` is None where that is the name of one topic.
+    ``topic_name`` stands for all the topics that it takes, see `one_name`. ``identity`` is the same
+    for the routes of one handler.
 
     ``decode`` gives the body that this handler asks for; ``run`` takes an event that has it.
     ``decode`` raises `DecodeError` or `BodyInvalid` when it cannot be had from these bytes, and
@@ -32,3 +37,10 @@ class Route:
     dead_letter: FailurePolicy
     timeout: float | None
     answering: Answering | None = None
+    identity: object = field(default_factory=object)
+    pattern: TopicPattern | None = field(init=False)
+    topic_name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pattern = TopicPattern.of(self.topic)
+        self.topic_name = one_name(self.topic)

@@ -1,46 +1,100 @@
-"""The table of routes."""
+"""The way from a topic to the routes that take it."""
 
+from collections import defaultdict
 from collections.abc import Iterable
-from itertools import groupby
+from typing import Final
 
+from dispytch.dead_letters import ORIGINAL_TOPIC
+from dispytch.messages import Delivery
 from dispytch.routing.route import Route
+from dispytch.routing.table import Routes, Table
+from dispytch.routing.trie import Trie
+from dispytch.topics import Shape, TopicPattern, segments_of
 
-Routes = tuple[Route, ...]
+REMEMBERED: Final = 10_000
+"""How many topics that only patterns match are remembered before all of them are forgotten."""
 
 
 class Router:
-    """Finds the routes for an event: those of its type, and those that take every type.
+    """Finds the routes for an event: those that take its topic, and its type or every type.
 
-    Several routes for one event come in the order of their registration.
+    A topic that was seen before costs one look into a dict, whether it was named or is matched by
+    patterns. Several routes for one event come in the order of their registration.
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes: Routes = tuple(routes)
-        self._by_topic = {
-            topic: _Topic(tuple(group))
-            for topic, group in groupby(
-                sorted(self.routes, key=lambda route: route.topic), lambda route: route.topic
-            )
-        }
+        self._trie: Trie[int] = Trie()
+        self._by_name: defaultdict[str, list[int]] = defaultdict(list)
+        for number, route in enumerate(self.routes):
+            if route.pattern is None:
+                self._by_name[route.topic].append(number)
+            else:
+                self._trie.add(route.pattern.shape, number)
+        # Handlers of the same routes share a table, however many topics lead to it.
+        self._tables: dict[tuple[int, ...], Table | None] = {(): None}
+        self._named = {topic: self._made(topic) for topic in self._by_name}
+        self._known = dict(self._named)
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Every topic that has a route, sorted."""
-        return tuple(self._by_topic)
+        """Every topic that a route names, sorted."""
+        return tuple(sorted(self._by_name))
+
+    @property
+    def patterns(self) -> tuple[TopicPattern, ...]:
+        """Every pattern of a route, but one alone of each shape, sorted."""
+        of_shape: dict[Shape, TopicPattern] = {}
+        for route in self.routes:
+            if route.pattern is not None:
+                of_shape.setdefault(route.pattern.shape, route.pattern)
+        return tuple(of_shape[shape] for shape in sorted(of_shape))
+
+    def table(self, delivery: Delivery) -> Table | None:
+        """The routes for a delivery's topic; None when none takes it, as it is somebody else's.
+
+        What lies in a topic and came from another one, as dead letters do, is no event of a
+        pattern that matches both: it was that already, where it came from.
+        """
+        topic = delivery.topic
+        try:
+            table = self._known[topic]
+        except KeyError:
+            table = self._learnt(topic)
+        if table is None or not table.by_pattern:
+            return table
+        return _apart_from_sent_on(table, delivery)
 
     def find(self, topic: str, event_type: str | None) -> Routes:
-        """The routes for an event; none when nobody takes its type."""
-        known = self._by_topic.get(topic)
-        return known.find(event_type) if known is not None else ()
+        """The routes for an event of a topic; none when nobody takes it."""
+        table = self._known[topic] if topic in self._known else self._learnt(topic)
+        return () if table is None else table.find(event_type)
+
+    def _learnt(self, topic: str) -> Table | None:
+        if len(self._known) - len(self._named) >= REMEMBERED:
+            self._known = dict(self._named)
+        table = self._known[topic] = self._made(topic)
+        return table
+
+    def _made(self, topic: str) -> Table | None:
+        numbers = tuple(sorted([*self._by_name.get(topic, ()), *self._trie.matching(topic)]))
+        if numbers not in self._tables:
+            self._tables[numbers] = Table(tuple(self.routes[number] for number in numbers))
+        return self._tables[numbers]
 
 
-class _Topic:
-    def __init__(self, routes: Routes) -> None:
-        self._any = tuple(route for route in routes if route.event is None)
-        self._by_type: dict[str | None, Routes] = {
-            event_type: tuple(route for route in routes if route.event in (None, event_type))
-            for event_type in {route.event for route in routes if route.event is not None}
-        }
-
-    def find(self, event_type: str | None) -> Routes:
-        return self._by_type.get(event_type, self._any)
+def _apart_from_sent_on(table: Table, delivery: Delivery) -> Table | None:
+    for name, value in delivery.headers:
+        if name == ORIGINAL_TOPIC:
+            origin = value.decode("utf-8", "replace")
+            break
+    else:
+        return table
+    if segments_of(origin) == segments_of(delivery.topic):
+        return table
+    routes = tuple(
+        route
+        for route in table.routes
+        if route.pattern is None or not route.pattern.matches(origin)
+    )
+    return Table(routes) if routes else None

@@ -12,7 +12,7 @@ from dispytch.exceptions import InvalidEvent
 from dispytch.messages import Message
 from dispytch.serialization.codec import BodyCodec, Codec
 from dispytch.serialization.wire import WireFormat
-from dispytch.templates import Template
+from dispytch.templates import Template, TopicTemplate
 
 
 class EventWriter:
@@ -40,7 +40,8 @@ class EventWriter:
         """The message for an event.
 
         Raises:
-            InvalidEvent: its class lacks a topic or a type, or a template's field.
+            InvalidEvent: its class lacks a topic or a type, or a template's field; or a field makes
+                more of its topic than one segment.
             ConfigurationError: the format cannot hold such a body.
             EncodeError: its body cannot be written.
             Unresolved: the codec has to ask somebody first.
@@ -70,7 +71,8 @@ class _Form:
     ) -> None:
         self.type = _declared(model, "__event_type__", "user_registered")
         self.version = _version(model)
-        self._topic = _template(model, "__topic__", _declared(model, "__topic__", "user_events"))
+        topic = _declared(model, "__topic__", "user_events")
+        self._topic = _template(model, "__topic__", topic, TopicTemplate)
         self._body = codec.bind(model, TypeAdapter[Any](model))
         if self._topic.constant is not None:
             self._body = self._body.for_topic(self._topic.constant)
@@ -128,9 +130,11 @@ def _version(model: type[EventBase]) -> int | None:
     )
 
 
-def _template(model: type[EventBase], name: str, text: str) -> Template:
+def _template(
+    model: type[EventBase], name: str, text: str, kind: type[Template] = Template
+) -> Template:
     try:
-        template = Template(text)
+        template = kind(text)
     except InvalidEvent as error:
         raise InvalidEvent(f"the {name} of {model.__qualname__}: {error}") from error
     template.check(model, f"the {name}")

@@ -9,6 +9,7 @@ from dispytch.kafka.config import KafkaConfig, KafkaOptions
 from dispytch.kafka.consumer import KafkaConsumer
 from dispytch.kafka.event_config import KafkaEventConfig
 from dispytch.kafka.producer import KafkaProducer
+from dispytch.kafka.topic_names import check_pattern
 from dispytch.kafka.topics import Topics
 from dispytch.kafka.url import config_from_url
 from dispytch.transport import Backend, Features, OnRevoke, Subscription, Topology
@@ -33,6 +34,7 @@ class KafkaBackend(Backend):
         shared_order=True,
         position_per_stream=True,
         temporary=True,
+        wildcards=True,
         attribute_prefixes=("ce_",),
     )
 
@@ -55,7 +57,9 @@ class KafkaBackend(Backend):
             pass
 
     async def prepare(self, topology: Topology) -> None:
-        """See `Backend.prepare`."""
+        """See `Backend.prepare`. Of patterns, it only looks whether Kafka can have such topics."""
+        for pattern in topology.patterns:
+            check_pattern(pattern)
         await self._topics.prepare(topology.topics)
 
     @asynccontextmanager

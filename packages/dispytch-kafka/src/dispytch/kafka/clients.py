@@ -38,7 +38,6 @@ REBALANCE_MARGIN = 15.0
 _BATCH_BYTES = 262_144
 _FETCH_WAIT_MS = 200
 _RETRY_BACKOFF_MS = 300
-_METADATA_AGE_MS = 10_000
 
 
 async def connected(make: Callable[[], AnyClient], config: KafkaConfig) -> AnyClient:
@@ -145,7 +144,7 @@ def _options(config: KafkaConfig) -> dict[str, Any]:
         "client_id": config.client_id,
         "request_timeout_ms": _ms(config.request_timeout),
         "retry_backoff_ms": _RETRY_BACKOFF_MS,
-        "metadata_max_age_ms": _METADATA_AGE_MS,
+        "metadata_max_age_ms": _ms(config.metadata_max_age),
         "security_protocol": ("SASL_" if sasl else "") + ("SSL" if config.tls else "PLAINTEXT"),
     }
     if config.tls:

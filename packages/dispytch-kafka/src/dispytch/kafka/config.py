@@ -51,6 +51,7 @@ class KafkaOptions(TypedDict, total=False):
     send_timeout: float
     session_timeout: float
     max_poll_interval: float
+    metadata_max_age: float
 
 
 class KafkaConfig(BaseModel):
@@ -71,6 +72,8 @@ class KafkaConfig(BaseModel):
     send_timeout: how long a send may take in all, over restarts of the broker.
     session_timeout: a consumer that has been silent for so long loses its partitions.
     max_poll_interval: so does one whose event loop has stood still for so long.
+    metadata_max_age: how often the brokers are asked what topics and partitions there are, so how
+        long it takes at most until a pattern finds a topic that is made later.
     """
 
     model_config = ConfigDict(
@@ -100,6 +103,7 @@ class KafkaConfig(BaseModel):
     send_timeout: _Seconds = 30.0
     session_timeout: _Seconds = 20.0
     max_poll_interval: _Seconds = 300.0
+    metadata_max_age: _Seconds = 10.0
 
     @classmethod
     def of(cls, **options: Any) -> Self:

@@ -204,9 +204,11 @@ class KafkaConsumer(Consumer):
     def _refused(self, error: Exception) -> DispytchError:
         if isinstance(error, DispytchError):
             return error
+        wanted = self._subscription
+        topics = [*wanted.topics, *(pattern.text for pattern in wanted.patterns)]
         failure = TransportError(
-            f"the group {self._subscription.group!r} at {self._config.address} cannot go on with "
-            f"{', '.join(self._subscription.topics)}: {error}"
+            f"the group {wanted.group!r} at {self._config.address} cannot go on with "
+            f"{', '.join(topics)}: {error}"
         )
         failure.__cause__ = error
         return failure

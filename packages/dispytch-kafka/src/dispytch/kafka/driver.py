@@ -24,6 +24,7 @@ from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-u
     RoundRobinPartitionAssignor,
 )
 from aiokafka.partitioner import DefaultPartitioner  # type: ignore[import-untyped,unused-ignore]
+from aiokafka.util import commit_structure_validate  # type: ignore[import-untyped,unused-ignore]
 
 if TYPE_CHECKING:
 
@@ -71,8 +72,10 @@ class ConsumerClient(Client, Protocol):
         """Read these, in no group."""
         ...
 
-    def subscribe(self, topics: Sequence[str], *, listener: Any) -> None:
-        """Join the group in the background."""
+    def subscribe(
+        self, topics: Sequence[str] = (), *, pattern: str | None = None, listener: Any
+    ) -> None:
+        """Join the group in the background, for these topics or those that a pattern matches."""
         ...
 
     async def getmany(
@@ -190,6 +193,26 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc,unused-ignore]
         await self._told.on_assigned(assigned)
 
 
+class _Consumer(AIOKafkaConsumer):  # type: ignore[misc,unused-ignore]
+    """The driver's consumer, which commits until a rebalance has really begun.
+
+    When it finds another topic that a pattern matches, it forgets what it is assigned at once, and
+    only then has the rebalance follow. Until that has told of what is revoked, the group still
+    takes commits for it, and its own way refuses them.
+    """
+
+    async def commit(self, offsets: Any = None) -> None:
+        state = self._subscription
+        between = (
+            state.subscribed_pattern and state.subscription and not state.subscription.assignment
+        )
+        if offsets and between:
+            coordinator: Any = self._coordinator
+            await coordinator.commit_offsets(None, commit_structure_validate(offsets))
+        else:
+            await super().commit(offsets)
+
+
 def consumer_client(**options: Any) -> ConsumerClient:
     """A consumer that commits nothing by itself and sees no aborted transactions.
 
@@ -197,7 +220,7 @@ def consumer_client(**options: Any) -> ConsumerClient:
     first member more of each topic. Every rebalance of the driver revokes everything, so a sticky
     one would spare no drain.
     """
-    return AIOKafkaConsumer(  # type: ignore[no-any-return,unused-ignore]
+    return _Consumer(  # type: ignore[no-any-return,unused-ignore]
         enable_auto_commit=False,
         isolation_level="read_committed",
         partition_assignment_strategy=(RoundRobinPartitionAssignor,),

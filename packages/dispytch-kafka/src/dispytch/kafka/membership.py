@@ -15,6 +15,7 @@ from dispytch.kafka.lag import lag
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.kafka.pump import Pump
+from dispytch.kafka.topic_names import subscribed_regex
 from dispytch.transport import OnRevoke, Subscription
 
 logger = logging.getLogger("dispytch.kafka")
@@ -83,7 +84,12 @@ class Membership:
 
     async def join(self) -> None:
         """Join the group, in the background."""
-        self._client.subscribe(self._subscription.topics, listener=rebalance_listener(self))
+        wanted, listener = self._subscription, rebalance_listener(self)
+        if wanted.patterns:
+            regex = subscribed_regex(wanted.topics, wanted.patterns)
+            self._client.subscribe(pattern=regex, listener=listener)
+        else:
+            self._client.subscribe(wanted.topics, listener=listener)
 
     def is_unfit(self, error: Exception) -> None:
         """Have `run` end of this error."""
@@ -150,9 +156,9 @@ class Membership:
     async def on_assigned(self, partitions: Iterable[TopicPartition]) -> None:
         """See `Rebalanced.on_assigned`."""
         held = set(partitions)
-        if self._starts_at_end and not self.assigned.is_set():
+        if self._subscription.start_at == "latest":
             try:
-                await self._pin(held)
+                await self._pin(held, at_end=self._starts_at_end and not self.assigned.is_set())
             except Exception as error:
                 self.is_unfit(error)
                 return
@@ -180,16 +186,18 @@ class Membership:
                 "giving up %s failed; what is unsettled there comes again", _names(leases)
             )
 
-    async def _pin(self, partitions: Collection[TopicPartition]) -> None:
+    async def _pin(self, partitions: Collection[TopicPartition], *, at_end: bool) -> None:
         """Take a new group to the ends, and commit them, so that it misses nothing from then on.
 
         The driver's own way would take an old group there, too, when what it had reached is gone
-        from the broker.
+        from the broker. A topic that has appeared since then is read from its start, and that is
+        committed as well: another member that comes, and is new, would else begin at its end.
         """
         async with asyncio.timeout(_PIN_TIMEOUT):
             for partition in partitions:
                 if await self._client.committed(partition) is None:
-                    await self._client.seek_to_end(partition)
+                    if at_end:
+                        await self._client.seek_to_end(partition)
                     place = await self._client.position(partition)
                     await self._client.commit({partition: place})
 

@@ -25,6 +25,7 @@ from dispytch.testing.conformance.ending import CleanEnd
 from dispytch.testing.conformance.failing import OneBadEvent
 from dispytch.testing.conformance.losing import NothingIsLost
 from dispytch.testing.conformance.ordering import OrderPerKey
+from dispytch.testing.conformance.patterns import TopicPatterns
 from dispytch.testing.conformance.requesting import RequestsAreAnswered
 from dispytch.testing.conformance.setting import RestartBroker, Setting
 from dispytch.testing.conformance.visible import Visible
@@ -45,6 +46,7 @@ __all__ = [
     "RequestsAreAnswered",
     "RestartBroker",
     "Setting",
+    "TopicPatterns",
     "Visible",
 ]
 
@@ -65,5 +67,6 @@ class Conformance(
     Delays,
     DeadLettering,
     RequestsAreAnswered,
+    TopicPatterns,
 ):
     """Every promise that a backend can break; give it a fixture named ``url``."""

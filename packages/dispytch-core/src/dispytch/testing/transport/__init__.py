@@ -17,6 +17,7 @@ subclass may say about its broker stands in `Scene`. For failures that show the 
 from dispytch.testing.transport.delaying import DelayContract
 from dispytch.testing.transport.groups import GroupContract
 from dispytch.testing.transport.holding import HoldingContract
+from dispytch.testing.transport.patterns import PatternContract
 from dispytch.testing.transport.receiving import ReceivingContract
 from dispytch.testing.transport.repeating import RepeatingContract
 from dispytch.testing.transport.scene import Scene
@@ -36,5 +37,6 @@ class TransportContract(
     HoldingContract,
     GroupContract,
     TemporaryContract,
+    PatternContract,
 ):
     """Every test of the transport contract; give it a fixture named ``backend``."""
