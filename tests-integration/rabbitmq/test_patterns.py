@@ -41,7 +41,9 @@ async def test_a_topic_that_a_new_pattern_takes_in_loses_nothing_and_repeats_not
         async with AsyncExitStack() as stack:
             both = await consuming(first, stack, ("user.new", "orders"), "user.*")
             late = [Message("user.new", b"%d" % number, b"k") for number in range(5, 10)]
-            await producer.send([*late, Message("user.gone", b"10", b"k"), Message("orders", b"11")])
+            await producer.send(
+                [*late, Message("user.gone", b"10", b"k"), Message("orders", b"11")]
+            )
             got = await take_all(both, 1.0)
             await both.flush()
         assert sorted(int(one.value) for one in got) == list(range(12))

@@ -583,3 +583,13 @@ async def test_an_idle_consumer_costs_next_to_nothing(url: str) -> None:
         began = time.process_time()
         await asyncio.sleep(2)
         assert time.process_time() - began < 0.02
+
+
+async def test_two_exchanges_share_no_queue_and_no_message(url: str) -> None:
+    async with setting(url) as at, setting(url, "?exchange=events") as other:
+        consumers = [await at.consumer("orders"), await other.consumer("orders")]
+        for one, value in ((at, b"1"), (other, b"2")):
+            await (await one.producer()).send([Message("orders", value)])
+        taken = [await take(consumer, 1) for consumer in consumers]
+        assert [[one.value for one in each] for each in taken] == [[b"1"], [b"2"]]
+        assert taken[1][0].lease.stream == "orders:billing.#.at.events"

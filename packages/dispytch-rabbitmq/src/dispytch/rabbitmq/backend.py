@@ -1,6 +1,7 @@
 """RabbitMQ as a backend of dispytch."""
 
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Self, TypedDict, Unpack
@@ -8,7 +9,12 @@ from typing import Self, TypedDict, Unpack
 from dispytch.exceptions import BrokerUnreachable, TopologyError
 from dispytch.rabbitmq.config import RabbitMQConfig, configure, configure_from_url, queues_of
 from dispytch.rabbitmq.consumer import RabbitMQConsumer
-from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, declare_roster
+from dispytch.rabbitmq.declaring import (
+    declare_exchange,
+    declare_queue,
+    declare_roster,
+    unbind_former,
+)
 from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.failures import AmqpError
@@ -18,6 +24,7 @@ from dispytch.rabbitmq.producer import RabbitMQProducer
 from dispytch.rabbitmq.topology import (
     GroupQueue,
     QueueType,
+    check_patterns,
     check_topics,
     other_queues,
     owner,
@@ -33,6 +40,8 @@ from dispytch.transport import (
     Subscription,
     Topology,
 )
+
+logger = logging.getLogger("dispytch.rabbitmq")
 
 
 class RabbitMQOptions(TypedDict, total=False):
@@ -62,13 +71,13 @@ class RabbitMQOptions(TypedDict, total=False):
 class RabbitMQBackend(Backend):
     """RabbitMQ 3.10 and later, over AMQP 0-9-1.
 
-    All messages go through one durable topic exchange; a topic is a routing key. Each group has a
-    durable queue per topic, a quorum queue unless told otherwise, so each group receives every
-    message once and its members share the work; with ``partitions`` it has several, so that the
-    order of a key holds among them. Nothing may stay unsettled beyond the broker's
-    ``consumer_timeout``, 30 minutes by default: ``hold_limit`` is five below. Producers and
-    consumers have a connection each, as a broker that is short of memory stops reading from those
-    that publish.
+    All messages go through one durable topic exchange; a topic is a routing key, a pattern a
+    binding. Each group has a durable queue per topic or pattern, a quorum queue unless told
+    otherwise, so each group receives every message once and its members share the work; with
+    ``partitions`` it has several, so that the order of a key holds among them. Nothing may stay
+    unsettled beyond the broker's ``consumer_timeout``, 30 minutes by default: ``hold_limit`` is
+    five below. Producers and consumers have a connection each, as a broker that is short of memory
+    stops reading from those that publish.
     """
 
     contract = 1
@@ -80,6 +89,7 @@ class RabbitMQBackend(Backend):
         temporary=True,
         light_topics=True,
         delay=True,
+        wildcards=True,
         hold_limit=1500.0,
         attribute_prefixes=("cloudEvents_", "cloudEvents:", "ce-"),
     )
@@ -131,10 +141,16 @@ class RabbitMQBackend(Backend):
                 await declare_queue(channel, queue, self.config)
             for whole in {queue.hash_exchange for queue in queues} - {None}:
                 await declare_roster(channel, roster_name(str(whole)), self.config)
+            # Only now, as what another queue takes in must be bound before.
+            for queue in former:
+                await unbind_former(channel, queue, self.config)
 
         try:
             await link.open()
             await self._check_leftovers(link, topology)
+            former = await self._former(link, topology)
+            if self.config.declare == "check":
+                former = []
             await link.channel(declare)
         except AmqpError as error:
             raise BrokerUnreachable(
@@ -158,7 +174,8 @@ class RabbitMQBackend(Backend):
         self, subscription: Subscription, on_revoke: OnRevoke
     ) -> AsyncGenerator[Consumer]:
         """A consumer with a connection of its own, and a channel for each queue."""
-        consumer = RabbitMQConsumer(self.config, subscription)
+        former = await self._seen_former(subscription)
+        consumer = RabbitMQConsumer(self.config, subscription, former)
         try:
             await consumer.open(on_revoke)
             yield consumer
@@ -171,6 +188,7 @@ class RabbitMQBackend(Backend):
             return
         names = other_queues(
             topology.topics,
+            topology.patterns,
             owner(topology.group, self.config.exchange),
             self.config.partitions,
         )
@@ -188,6 +206,37 @@ class RabbitMQBackend(Backend):
 
     def _queues(self, topology: Topology) -> tuple[GroupQueue, ...]:
         check_topics(topology.topics)
+        check_patterns(topology.patterns)
         if topology.group is None:
             return ()
-        return queues_of(topology.group, topology.topics, self.config)
+        return queues_of(topology.group, topology.topics, topology.patterns, self.config)
+
+    async def _seen_former(self, subscription: Subscription) -> Sequence[GroupQueue]:
+        """The queues from before a pattern took them in, which are to be emptied."""
+        if not subscription.patterns or self.config.declare == "never":
+            return ()
+        topology = Topology(
+            topics=subscription.topics, group=subscription.group, patterns=subscription.patterns
+        )
+        link = Link(self.config, "topology")
+        try:
+            await link.open()
+            former = await self._former(link, topology)
+        except AmqpError as error:
+            raise BrokerUnreachable(
+                f"RabbitMQ at {self.config.address} let go while queues were looked for: {error}"
+            ) from error
+        finally:
+            await link.close()
+        for queue in former:
+            logger.info("queue %s is emptied; its topics come by a pattern now", queue.name)
+        return former
+
+    async def _former(self, link: Link, topology: Topology) -> Sequence[GroupQueue]:
+        if topology.group is None or not topology.patterns:
+            return ()
+        queues = queues_of(
+            topology.group, topology.topics, topology.patterns, self.config, former=True
+        )
+        there = await ready_messages(link, [queue.name for queue in queues])
+        return [queue for queue in queues if queue.name in there]

@@ -22,6 +22,7 @@ from dispytch.rabbitmq.topology import (
     check_name,
     group_queues,
 )
+from dispytch.topics import TopicPattern
 from dispytch.transport import Declare
 
 PLAIN_SCHEMES = ("amqp", "rabbitmq")
@@ -131,9 +132,16 @@ class RabbitMQConfig(BaseModel):
 
 
 def queues_of(
-    group: str, topics: tuple[str, ...], config: RabbitMQConfig
+    group: str,
+    topics: tuple[str, ...],
+    patterns: tuple[TopicPattern, ...],
+    config: RabbitMQConfig,
+    *,
+    former: bool = False,
 ) -> tuple[GroupQueue, ...]:
-    """The queues of a group for its topics, as the configuration says.
+    """The queues of a group for its topics and patterns, as the configuration says.
+
+    ``former`` asks for those that there may be from before one of the patterns took them in.
 
     Raises:
         TopologyError: as `group_queues` says.
@@ -145,6 +153,8 @@ def queues_of(
         config.delivery_limit,
         config.partitions,
         config.exchange,
+        patterns,
+        former=former,
     )
 
 

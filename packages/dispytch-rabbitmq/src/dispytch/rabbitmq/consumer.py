@@ -22,12 +22,19 @@ PREFETCH_MAX = 65535
 class RabbitMQConsumer(Consumer):
     """A member of a group: one channel for each queue, so that each has its own window and tags."""
 
-    def __init__(self, config: RabbitMQConfig, subscription: Subscription) -> None:
-        queues = (
+    def __init__(
+        self,
+        config: RabbitMQConfig,
+        subscription: Subscription,
+        former: Sequence[GroupQueue] = (),
+    ) -> None:
+        """One for a subscription, which empties ``former`` queues of the group as well."""
+        own = (
             temporary_queues(subscription.topics, subscription.group)
             if subscription.temporary
-            else queues_of(subscription.group, subscription.topics, config)
+            else queues_of(subscription.group, subscription.topics, subscription.patterns, config)
         )
+        queues = [*own, *former]
         self._config = config
         self._link = Link(config, f"consumer {subscription.group}")
         self._member_link = Link(config, f"member {subscription.group}")

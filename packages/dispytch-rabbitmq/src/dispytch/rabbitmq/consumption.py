@@ -40,6 +40,7 @@ class Consumption:
 
     def __init__(self, queue: GroupQueue, prefetch: int, arrived: Callable[[], None]) -> None:
         self.lease = QueueLease(queue.topic, queue.name, consumption=self)
+        self._topic_of = queue.topic_of
         self.buffer: deque[Delivery] = deque()
         self.paused = False
         self.active_since: float | None = None
@@ -142,7 +143,8 @@ class Consumption:
             self.ack(delivered.delivery_tag)
             self._arrived()
             return
-        self.buffer.append(delivery(self.lease, delivered))
+        topic = self._topic_of(delivered.routing_key or "")
+        self.buffer.append(delivery(self.lease, topic, delivered))
         self._arrived()
 
     def _cancelled(self, _frame: object) -> None:

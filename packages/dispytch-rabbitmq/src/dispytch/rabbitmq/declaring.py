@@ -42,7 +42,8 @@ async def declare_exchange(channel: Channel, config: RabbitMQConfig) -> None:
 async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQConfig) -> None:
     """Make and bind, or check, or leave alone a queue of a group, and what it is a partition of.
 
-    An exclusive queue is made whatever the mode: nobody else could make it.
+    An exclusive queue is made whatever the mode: nobody else could make it. One that is former is
+    left alone: it was seen to be there.
 
     Raises:
         TopologyError: it is missing, differs, or may not be declared.
@@ -51,7 +52,7 @@ async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQCon
     if queue.exclusive:
         await _declare_exclusive(channel, queue, config)
         return
-    if config.declare == "never":
+    if config.declare == "never" or queue.is_former:
         return
     passive = config.declare == "check"
     if queue.hash_exchange is not None:
@@ -63,7 +64,26 @@ async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQCon
                 queue.name, passive=passive, durable=True, arguments=arguments
             )
             if not passive:
-                await channel.queue_bind(queue.name, *_source(queue, config))
+                for source, key in _sources(queue, config):
+                    await channel.queue_bind(queue.name, source, key)
+    except ChannelClosed as error:
+        raise translated(error, f"queue {queue.name!r}", config) from error
+
+
+async def unbind_former(channel: Channel, queue: GroupQueue, config: RabbitMQConfig) -> None:
+    """Have nothing more come to a queue whose topics another queue of the group takes in.
+
+    Raises:
+        TopologyError: it may not be done.
+        AmqpError: the channel has ended for another reason.
+    """
+    try:
+        with translated_failures():
+            for key in queue.routing_keys:
+                if queue.hash_exchange is None:
+                    await channel.queue_unbind(queue.name, config.exchange, key)
+                else:
+                    await channel.exchange_unbind(queue.hash_exchange, config.exchange, key)
     except ChannelClosed as error:
         raise translated(error, f"queue {queue.name!r}", config) from error
 
@@ -90,7 +110,8 @@ async def _declare_exclusive(channel: Channel, queue: GroupQueue, config: Rabbit
     try:
         with translated_failures():
             await channel.queue_declare(queue.name, exclusive=True, arguments=queue.arguments)
-            await channel.queue_bind(queue.name, *_source(queue, config))
+            for source, key in _sources(queue, config):
+                await channel.queue_bind(queue.name, source, key)
     except ChannelClosed as error:
         raise translated(error, f"queue {queue.name!r}", config) from error
 
@@ -110,7 +131,8 @@ async def _declare_hash_exchange(
                 arguments={} if passive else {"hash-header": KEY_HEADER},
             )
             if not passive:
-                await channel.exchange_bind(name, config.exchange, queue.routing_key)
+                for key in queue.routing_keys:
+                    await channel.exchange_bind(name, config.exchange, key)
     except ChannelClosed as error:
         raise translated(error, where, config) from error
     except ClosedByBroker as error:
@@ -122,10 +144,10 @@ async def _declare_hash_exchange(
         ) from error
 
 
-def _source(queue: GroupQueue, config: RabbitMQConfig) -> tuple[str, str]:
+def _sources(queue: GroupQueue, config: RabbitMQConfig) -> list[tuple[str, str]]:
     if queue.hash_exchange is not None:
-        return queue.hash_exchange, EQUAL_WEIGHT
-    return config.exchange, queue.routing_key
+        return [(queue.hash_exchange, EQUAL_WEIGHT)]
+    return [(config.exchange, key) for key in queue.routing_keys]
 
 
 def translated(

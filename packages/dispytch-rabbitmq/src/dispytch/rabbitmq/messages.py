@@ -60,12 +60,12 @@ def properties(
     return _properties(headers, config, short)
 
 
-def delivery(lease: Lease, delivered: Delivered) -> RabbitMQDelivery:
-    """The delivery that the broker has handed out under a lease."""
+def delivery(lease: Lease, topic: str, delivered: Delivered) -> RabbitMQDelivery:
+    """The delivery of a message to this topic that the broker has handed out under a lease."""
     given = without_delays(delivered.header.properties)
     headers = list(_headers(given))
     return RabbitMQDelivery(
-        topic=lease.topic,
+        topic=topic,
         value=delivered.body,
         key=_key(given.headers),
         headers=headers,

@@ -14,6 +14,7 @@ from dispytch.exceptions import (
     Unroutable,
 )
 from dispytch.messages import Message
+from dispytch.rabbitmq.bindings import routing_key
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.declaring import declare_exchange
 from dispytch.rabbitmq.delaying import DelayQueues
@@ -28,7 +29,7 @@ from dispytch.rabbitmq.messages import DEFAULT_CONFIG, properties
 from dispytch.rabbitmq.outgoing import Batch, Outgoing
 from dispytch.rabbitmq.publishing import Publishing
 from dispytch.rabbitmq.refusals import is_about_a_message, refused
-from dispytch.rabbitmq.topology import check_routing_key, check_topics, routing_key
+from dispytch.rabbitmq.topology import check_routing_key, check_topics
 from dispytch.transport import Producer
 
 logger = logging.getLogger("dispytch.rabbitmq")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from dispytch.exceptions import TopologyError
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.consumption import Consumption
 from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, translated
@@ -79,7 +80,7 @@ class QueueStream:
     async def keep(self, on_revoke: OnRevoke) -> None:
         """Whenever the lease is lost, have its deliveries dropped and take a new one.
 
-        Returns once `stop` was called and the lease is lost.
+        Returns once `stop` was called and the lease is lost, or a former queue was deleted.
 
         Raises:
             DispytchError: there will never be a new one.
@@ -95,7 +96,15 @@ class QueueStream:
             if not self._stopped:
                 with contextlib.suppress(AmqpError):
                     await lost.close()
-                await self._open_again()
+                try:
+                    await self._open_again()
+                except TopologyError as error:
+                    if not self._queue.is_former:
+                        raise
+                    logger.info(
+                        "queue %s is given up, as nothing comes there: %s", self._queue.name, error
+                    )
+                    return
 
     def stop(self) -> None:
         """Take nothing more from the queue, for good."""

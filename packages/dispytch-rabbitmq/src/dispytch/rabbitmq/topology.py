@@ -4,21 +4,27 @@ A topic is a routing key of one durable topic exchange. AMQP separates the words
 with ``.``; a ``:`` in a topic separates too, so it is written as ``.``: ``order:42:paid`` and
 ``order.42.paid`` are one topic here, and a pattern over either can become a binding. Each group
 has one durable queue per topic, ``{topic}:{group}``, bound with the topic; as no topic has a
-``:`` left, no two pairs share a queue.
+``:`` left, no two pairs share a queue. A pattern is a binding with AMQP's own wildcards, ``*`` and
+``#``, and its queue is named after it: ``user.#.one:{group}`` for ``user.*``; which patterns share
+a queue is decided in `dispytch.rabbitmq.bindings`.
 
 With partitions, a group has several queues per topic, ``{topic}.#.{number}:{group}``, each with a
 single active consumer, behind a consistent-hash exchange ``{topic}:{group}`` that hashes the key.
-No topic has ``#`` as a word, so these names are nobody else's either. A temporary consumer has a
-queue of its own per topic, ``{topic}.#.{random}:{group}``, which only its connection may use, and
-which goes with that.
+No topic has ``#`` as a word, and after it each name has another one, so these are nobody else's. A
+temporary consumer has a queue of its own per topic, ``{topic}.#.{random}:{group}``, which only its
+connection may use, and which goes with that.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import uuid4
 
 from dispytch.exceptions import TopologyError
+from dispytch.rabbitmq.bindings import Intake, former_intakes, intakes, routing_key
+from dispytch.rabbitmq.spelling import Spelling
+from dispytch.topics import ONE, REST, TopicPattern
 
 QueueType = Literal["quorum", "classic"]
 
@@ -41,23 +47,28 @@ _ALLOWED_TEXT = "letters and digits of ASCII, space and - _ . : @ # , / +"
 
 @dataclass(frozen=True, slots=True)
 class GroupQueue:
-    """A queue of one group for one topic. ``topic`` is spelled as the subscriber spells it.
+    """A queue of one group. ``topic``, or pattern, is spelled as the subscriber spells it.
 
+    routing_keys: of its bindings.
+    is_former: from before a pattern took it in: it is to have none of these bindings, and to be
+        emptied.
     hash_exchange: the exchange that it is a partition of, or None: then it has all of the topic.
     exclusive: it belongs to one connection, and goes with it.
+    spelling: of the topics in it, where it may have several.
     """
 
     topic: str
     name: str
-    routing_key: str
+    routing_keys: tuple[str, ...]
     arguments: dict[str, Any]
     hash_exchange: str | None = None
     exclusive: bool = False
+    is_former: bool = False
+    spelling: Spelling | None = field(default=None, compare=False)
 
-
-def routing_key(topic: str) -> str:
-    """The routing key under which a topic's messages travel."""
-    return topic.replace(":", ".")
+    def topic_of(self, key: str) -> str:
+        """The topic of a message in it that came with this routing key."""
+        return self.topic if self.spelling is None else self.spelling.topic(key)
 
 
 def group_queues(
@@ -67,29 +78,28 @@ def group_queues(
     delivery_limit: int | None,
     partitions: int | None = None,
     exchange: str = DEFAULT_EXCHANGE,
+    patterns: tuple[TopicPattern, ...] = (),
+    *,
+    former: bool = False,
 ) -> tuple[GroupQueue, ...]:
-    """The queues of a group: one for each topic, or as many as there are partitions.
+    """The queues of a group: one for each intake, or as many as there are partitions.
 
     A virtual host may hold several exchanges: the queues of all but the default one are named
-    after theirs, too.
+    after theirs, too. ``former`` asks for those that there may be from before.
 
     Raises:
         TopologyError: the broker would refuse a name, or two topics are one to it.
     """
     check_topics(topics)
+    check_patterns(patterns)
+    _check_words("group", group)
     check_name("group", group)
     arguments = queue_arguments(queue_type, delivery_limit)
+    spelling = Spelling(topics, patterns) if patterns else None
     group = owner(group, exchange)
     queues: list[GroupQueue] = []
-    for topic in topics:
-        key = routing_key(topic)
-        whole = f"{key}:{group}"
-        if partitions is None:
-            queues.append(GroupQueue(topic, check_queue_name(whole), key, arguments))
-            continue
-        for number in range(partitions):
-            name = check_queue_name(partition_name(key, group, number))
-            queues.append(GroupQueue(topic, name, key, arguments | SINGLE_ACTIVE, whole))
+    for intake in (former_intakes if former else intakes)(topics, patterns):
+        queues += _queues(intake, group, arguments, partitions, spelling)
     return tuple(queues)
 
 
@@ -105,25 +115,56 @@ def temporary_queues(topics: tuple[str, ...], group: str) -> tuple[GroupQueue, .
     for topic in topics:
         key = routing_key(topic)
         name = check_queue_name(f"{key}.#.{uuid4().hex}:{group}")
-        queues.append(GroupQueue(topic, name, key, {"x-queue-type": "classic"}, exclusive=True))
+        queues.append(GroupQueue(topic, name, (key,), {"x-queue-type": "classic"}, exclusive=True))
     return tuple(queues)
 
 
+def _queues(
+    intake: Intake,
+    group: str,
+    arguments: dict[str, Any],
+    partitions: int | None,
+    spelling: Spelling | None,
+) -> Iterable[GroupQueue]:
+    whole = f"{intake.name}:{group}"
+    names, hash_exchange = [whole], None
+    if partitions is not None:
+        names = [partition_name(intake.name, group, number) for number in range(partitions)]
+        arguments, hash_exchange = arguments | SINGLE_ACTIVE, whole
+    for name in names:
+        yield GroupQueue(
+            intake.topic,
+            check_queue_name(name),
+            intake.keys,
+            arguments,
+            hash_exchange,
+            is_former=intake.former,
+            spelling=spelling if any(map(_is_wild, intake.keys)) else None,
+        )
+
+
+def _is_wild(key: str) -> bool:
+    return not {ONE, REST}.isdisjoint(key.split("."))
+
+
 def owner(group: str, exchange: str) -> str:
-    """A group as the names of its queues have it: no group and no exchange has a ``|``."""
-    return group if exchange == DEFAULT_EXCHANGE else f"{group}|{exchange}"
+    """A group as the names of its queues have it: no group has ``#`` as a word."""
+    return group if exchange == DEFAULT_EXCHANGE else f"{group}.#.at.{exchange}"
 
 
 def partition_name(key: str, group: str, number: int) -> str:
-    """The name of one partition of a topic, given by its routing key, for a group."""
+    """The name of one partition of an intake, given by its name, for a group."""
     return f"{key}.#.{number}:{group}"
 
 
-def other_queues(topics: tuple[str, ...], group: str, partitions: int) -> list[str]:
+def other_queues(
+    topics: Sequence[str], patterns: Sequence[TopicPattern], group: str, partitions: int
+) -> list[str]:
     """The queues that are left over if the group had no partitions before, or more of them."""
-    keys = [routing_key(topic) for topic in topics]
-    wholes = [f"{key}:{group}" for key in keys]
-    return wholes + [partition_name(key, group, partitions) for key in keys]
+    found = [*intakes(topics, patterns), *former_intakes(topics, patterns)]
+    names = [intake.name for intake in found if patterns or not intake.former]
+    wholes = [f"{name}:{group}" for name in names]
+    return wholes + [partition_name(name, group, partitions) for name in names]
 
 
 def roster_name(hash_exchange: str) -> str:
@@ -148,13 +189,43 @@ def check_topics(topics: tuple[str, ...]) -> None:
     """
     spelled: dict[str, str] = {}
     for topic in topics:
-        _check_words(topic)
-        check_name("topic", topic)
+        try:
+            _check_words("topic", topic)
+            check_name("topic", topic)
+        except TopologyError as error:
+            error.topic = topic
+            raise
         other = spelled.setdefault(routing_key(topic), topic)
         if other != topic:
             raise TopologyError(
                 f"topics {other!r} and {topic!r} are one topic on RabbitMQ, where ':' and '.' both "
-                "separate words; use one spelling"
+                "separate words; use one spelling",
+                topic=topic,
+            )
+
+
+def check_patterns(patterns: Iterable[TopicPattern]) -> None:
+    """Check that the broker can have topics that these patterns match.
+
+    Raises:
+        TopologyError: it cannot, as of a text in one.
+    """
+    for pattern in patterns:
+        texts = [segment for segment in pattern.shape if segment not in (ONE, REST)]
+        for text in texts:
+            try:
+                check_name("the segment", text)
+            except TopologyError as error:
+                raise TopologyError(
+                    f"RabbitMQ can have no topic that the pattern {pattern.text!r} matches: "
+                    f"{error}",
+                    topic=pattern.text,
+                ) from error
+        if pattern.shape[0] == "amq":
+            raise TopologyError(
+                f"pattern {pattern.text!r}: RabbitMQ reserves names that begin with 'amq.'; rename "
+                "the topics",
+                topic=pattern.text,
             )
 
 
@@ -194,11 +265,11 @@ def check_routing_key(key: str) -> None:
     _check_length(f"the routing key {key[:40]!r}...", key)
 
 
-def _check_words(topic: str) -> None:
-    if {"*", "#"} & set(routing_key(topic).split(".")):
+def _check_words(what: str, name: str) -> None:
+    if {"*", "#"} & set(routing_key(name).split(".")):
         raise TopologyError(
-            f"topic {topic!r}: the words '*' and '#' stand for other words in a binding of "
-            "RabbitMQ and cannot be part of a topic's name; rename it"
+            f"{what} {name!r}: the words '*' and '#' stand for other words in a binding of "
+            f"RabbitMQ and cannot be part of a {what}'s name; rename it"
         )
 
 
