@@ -131,3 +131,22 @@ def test_what_pydantic_cannot_validate_is_refused() -> None:
 
     with pytest.raises(DependencyError, match="parameter `it`: pydantic cannot validate a segment"):
         Wiring().plan(handle, (), "a.{it}", TopicPattern.of("a.{it}"))
+
+
+def test_a_marker_that_is_not_called_is_refused() -> None:
+    async def handle(it: Annotated[int, TopicSegment]) -> None: ...
+
+    with pytest.raises(
+        DependencyError, match=r"`it`: call TopicSegment, as in TopicSegment\(\.\.\."
+    ):
+        Wiring().plan(handle, (), "a.{it}", TopicPattern.of("a.{it}"))
+
+
+def test_an_app_scoped_dependency_cannot_ask_for_a_segment() -> None:
+    def pool(it: Annotated[int, TopicSegment()]) -> int:
+        return it
+
+    async def handle(pool: Annotated[int, Dependency(pool, scope="app")]) -> None: ...
+
+    with pytest.raises(DependencyError, match="belongs to one event"):
+        Wiring().plan(handle, (), "a.{it}", TopicPattern.of("a.{it}"))

@@ -7,11 +7,12 @@ from typing import Any, Final
 from dispytch.dependencies.dependency import Dependency, Marker
 from dispytch.dependencies.header import Header
 from dispytch.dependencies.path import Path
+from dispytch.dependencies.segment import TopicSegment
 from dispytch.dependencies.signature import UNRESOLVABLE, annotation_of, parameters_of
 from dispytch.exceptions import ConfigurationError, DependencyError, InvalidHandler
 
 _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-_CALLS: Final = (Dependency, Header)
+_CALLS: Final = (Dependency, Header, TopicSegment)
 
 
 def parameters(func: Callable[..., Any], path: Path) -> list[Parameter]:
