@@ -94,8 +94,8 @@ class Subscription:
     temporary: the consumer shares with nobody, and ``group`` is but a name for it. It gets all
         that is sent to its topics after it was acquired, and nothing of it is left at the broker
         when it ends. What is sent while its connection is lost may be lost to it. Core asks for
-        this only with the feature ``temporary``, and for topics that `Backend.prepare` has seen,
-        unless there are ``light_topics``.
+        this only with the feature ``temporary``, without patterns, and for topics that
+        `Backend.prepare` has seen, unless there are ``light_topics``.
     """
 
     group: str
