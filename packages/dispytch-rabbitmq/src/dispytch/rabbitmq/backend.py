@@ -133,6 +133,7 @@ class RabbitMQBackend(Backend):
         queues = self._queues(topology)
         if self.config.declare == "never":
             return
+        former: Sequence[GroupQueue] = ()
         link = Link(self.config, "topology")
 
         async def declare(channel: Channel) -> None:
@@ -148,9 +149,8 @@ class RabbitMQBackend(Backend):
         try:
             await link.open()
             await self._check_leftovers(link, topology)
-            former = await self._former(link, topology)
-            if self.config.declare == "check":
-                former = []
+            if self.config.declare == "auto":
+                former = await self._former(link, topology)
             await link.channel(declare)
         except AmqpError as error:
             raise BrokerUnreachable(
