@@ -233,7 +233,7 @@ class Service:
             circuit=self._circuit,
         )
         return Engine(
-            handling,
+            handling.handle,
             ordering=settings.ordering,
             concurrency=settings.concurrency,
             drain_timeout=settings.drain_timeout,

@@ -142,7 +142,7 @@ class Setup:
             lookups=Lookups(),
             outcomes=self.outcomes,
             clock=system,
-        )
+        ).handle
 
 
 def attempts(owed: Sequence[Owed] | None) -> list[tuple[int, float]]:

@@ -17,7 +17,7 @@ from dispytch.transport import Consumer
 logger = logging.getLogger("dispytch")
 
 Handle = Callable[[Delivery, Sequence[Owed] | None], Awaitable[Sequence[Owed] | None]]
-"""Runs a delivery's handlers; see `dispytch.delivery.handling.Handling`."""
+"""Runs a delivery's handlers; see `dispytch.delivery.handling.Handling.handle`."""
 
 
 class Engine:

@@ -40,8 +40,8 @@ _UNHANDLED_KINDS_LOGGED: Final = 1000
 class Handling:
     """Runs an event's handlers, one after the other.
 
-    Called with a delivery, it returns None when the delivery may be settled, or what is still owed
-    to it; then it is called again with that, once some of it is due.
+    `handle`, awaited, returns None when the delivery may be settled, or what is still owed to it;
+    then it is called again with that, once some of it is due.
 
     It raises `EventHalted` for an event that must neither be settled nor passed over.
 
@@ -78,7 +78,7 @@ class Handling:
         self._circuit = circuit
         self._unhandled: set[tuple[str, str | None]] = set()
 
-    def __call__(
+    def handle(
         self, delivery: Delivery, owed: Sequence[Owed] | None
     ) -> Awaitable[Sequence[Owed] | None]:
         """Run what is due; see the class.

@@ -27,6 +27,9 @@ Event Grid. Producers that know nothing of it leave it away."""
 
 _SPECVERSION: Final = b"1.0"
 _JSON: Final = JSON.encode()
+_ALWAYS_WRITTEN: Final = 6
+"""How many headers every event with a type and a time is written with: those before the version."""
+
 _STRUCTURED = b"application/cloudevents+json"
 _STRUCTURED_ANY = b"application/cloudevents"
 
@@ -47,8 +50,11 @@ class CloudEvents(WireFormat):
     def reader(self, prefixes: Sequence[str]) -> Reader:
         """Read structured mode by its content type, binary mode by its headers; else plain."""
         binary = [_binary_reader(prefix) for prefix in prefixes]
+        read_own = _own_reader(prefixes[0])
 
         def read(delivery: Delivery) -> Envelope:
+            if (envelope := read_own(delivery)) is not None:
+                return envelope
             headers = dict(delivery.headers)
             content_type = headers.get(CONTENT_TYPE)
             # A structured message may repeat its attributes among the headers.
@@ -66,19 +72,17 @@ class CloudEvents(WireFormat):
 
     def writer(self, prefixes: Sequence[str]) -> Writer:
         """Write binary mode."""
-        id_, type_, source, time, specversion, version = (
-            prefixes[0] + name for name in ("id", "type", "source", "time", "specversion", _VERSION)
-        )
+        specversion, source, _, type_, id_, time, version = _written(prefixes[0])
 
         def write(envelope: Envelope) -> tuple[bytes, Headers]:
             headers = [
-                (specversion, b"1.0"),
-                (id_, envelope.id.encode()),
+                (specversion, _SPECVERSION),
                 (source, (envelope.source or "").encode()),
                 (CONTENT_TYPE, (envelope.content_type or JSON).encode()),
             ]
             if envelope.type is not None:
                 headers.append((type_, envelope.type.encode()))
+            headers.append((id_, envelope.id.encode()))
             if envelope.time is not None:
                 headers.append((time, envelope.time.encode()))
             if envelope.version is not None:
@@ -109,16 +113,36 @@ class CloudEvents(WireFormat):
             ) from error
 
 
+def _own_reader(prefix: str) -> Callable[[Delivery], Envelope | None]:
+    """A function that reads what dispytch writes; it returns None for everything else.
+
+    It knows no more than the others, but where each header stands: most events are of this form,
+    and gathering their headers in a dict would cost as much as all the rest of it.
+    """
+    names = tuple(_written(prefix)[:_ALWAYS_WRITTEN])
+
+    def read(delivery: Delivery) -> Envelope | None:
+        headers = delivery.headers
+        if len(headers) != _ALWAYS_WRITTEN:
+            return None
+        (n0, version), (n1, source), (n2, content), (n3, kind), (n4, id_), (n5, time) = headers
+        if (n0, n1, n2, n3, n4, n5) != names or version != _SPECVERSION or content != _JSON:
+            return None
+        try:
+            return Envelope(
+                id_.decode(), kind.decode(), source.decode(), _time(time), JSON, delivery.value
+            )
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error) from error
+
+    return read
+
+
 def _binary_reader(
     prefix: str,
 ) -> Callable[[Mapping[str, bytes], bytes | None, bytes], Envelope | None]:
-    """A function that reads binary mode; it returns None for what has none of its attributes.
-
-    Every event comes through it: what it usually finds is compared as bytes, and not read.
-    """
-    id_, type_, source, time, specversion, version = (
-        prefix + name for name in ("id", "type", "source", "time", "specversion", _VERSION)
-    )
+    """A function that reads binary mode; it returns None for what has none of its attributes."""
+    specversion, source, _, type_, id_, time, version = _written(prefix)
 
     def read(
         headers: Mapping[str, bytes], content_type: bytes | None, value: bytes
@@ -140,9 +164,19 @@ def _binary_reader(
         except KeyError as error:
             raise DecodeError(f"a CloudEvent lacks the attribute {error.args[0]!r}") from error
         except UnicodeDecodeError as error:
-            raise DecodeError(f"a CloudEvents attribute is not UTF-8: {error}") from error
+            raise _not_utf8(error) from error
 
     return read
+
+
+def _written(prefix: str) -> Sequence[str]:
+    """The names of the headers that binary mode is written with, in their order."""
+    attributes = ("specversion", "source", CONTENT_TYPE, "type", "id", "time", _VERSION)
+    return [name if name == CONTENT_TYPE else prefix + name for name in attributes]
+
+
+def _not_utf8(error: UnicodeDecodeError) -> DecodeError:
+    return DecodeError(f"a CloudEvents attribute is not UTF-8: {error}")
 
 
 def _read_structured(content_type: bytes, value: bytes) -> Envelope:
