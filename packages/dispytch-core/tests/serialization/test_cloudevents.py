@@ -99,6 +99,21 @@ def test_what_is_written_is_read_again(
     assert CloudEvents().reader(("ce_",))(delivered(value, headers)) == envelope
 
 
+@given(st.data(), st.permutations(sorted(BINARY)))
+def test_the_order_of_the_headers_does_not_matter(data: st.DataObject, order: list[str]) -> None:
+    values = {name: data.draw(st.just(BINARY[name]) | st.binary(), name) for name in BINARY}
+    as_written = [(name, values[name]) for name, _ in CloudEvents().writer(("ce_",))(ENVELOPE)[1]]
+    shuffled = [(name, values[name]) for name in order]
+    assert outcome(as_written) == outcome(shuffled)
+
+
+def outcome(headers: Sequence[tuple[str, bytes]]) -> Envelope | str:
+    try:
+        return CloudEvents().reader(("ce_",))(delivered(b"1", headers))
+    except DecodeError as error:
+        return str(error)
+
+
 @pytest.mark.parametrize("name", ["ce_specversion", "ce_id", "ce_type", "ce_source"])
 def test_a_missing_attribute_is_named(name: str) -> None:
     with pytest.raises(DecodeError) as caught:
