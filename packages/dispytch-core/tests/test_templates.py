@@ -188,3 +188,23 @@ def test_a_topic_that_is_one_field_may_have_many_segments() -> None:
     assert template.fill(SimpleNamespace(destination="logs.app:db")) == "logs.app:db"
     with pytest.raises(InvalidEvent, match="destination is ''"):
         template.fill(SimpleNamespace(destination=""))
+
+
+class Shadowed(BaseModel):
+    tags: Any
+    items: str = "mine"
+
+
+@pytest.mark.parametrize("text", ["{tags.items}", "{tags.id}", "{tags.deep.id}"])
+@pytest.mark.parametrize("around", ["", "-"], ids=["alone", "beside text"])
+def test_an_entry_of_a_mapping_is_no_attribute_of_it(text: str, around: str) -> None:
+    class Named(dict[str, Any]):
+        pass
+
+    for kind in (dict, Named):
+        tags = kind(items="i", id="j", deep=kind(id="k"))
+        expected = text.format(
+            tags=SimpleNamespace(items="i", id="j", deep=SimpleNamespace(id="k"))
+        )
+        assert Template(text + around).fill(Shadowed(tags=tags)) == expected + around
+    assert Template("{items}" + around).fill(Shadowed(tags={})) == "mine" + around

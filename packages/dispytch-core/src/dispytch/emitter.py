@@ -17,7 +17,6 @@ from dispytch.events import EventBase
 from dispytch.exceptions import (
     AlreadyRunning,
     ConfigurationError,
-    InvalidEvent,
     NotRunning,
     SendError,
     SendTimeout,
@@ -115,7 +114,12 @@ class EventEmitter:
             messages = [self._message(event)]
         except Unresolved as missing:
             messages = await resolved(lambda: [self._message(event)], missing)
-        failures = await self._send([event], messages, kept_back)
+        try:
+            await self._connected.send(messages, delay=kept_back)
+        except SendError as error:
+            failures = await self._without_timeouts([event], error.failures)
+        else:
+            return
         for failure in failures.values():
             raise failure from failure.__cause__
 
@@ -145,7 +149,12 @@ class EventEmitter:
             messages = [self._message(event) for event in batch]
         except Unresolved as missing:
             messages = await resolved(lambda: [self._message(event) for event in batch], missing)
-        failures = await self._send(batch, messages, kept_back)
+        try:
+            await self._connected.send(messages, delay=kept_back)
+        except SendError as error:
+            failures = await self._without_timeouts(batch, error.failures)
+        else:
+            return
         if failures:
             raise SendError(failures, len(batch))
 
@@ -251,22 +260,13 @@ class EventEmitter:
             await requests.close()
 
     def _message(self, event: EventBase) -> Message:
-        if not isinstance(event, EventBase):
-            raise InvalidEvent(
-                f"an emitter takes instances of EventBase, not {type(event).__qualname__}"
-            )
         return self._writer.message(event)
 
-    async def _send(
-        self, events: list[EventBase], messages: list[Message], delay: float | None
-    ) -> dict[int, TransportError]:
+    @property
+    def _connected(self) -> Producer:
         if self._producer is None:
             raise NotRunning("the emitter is not connected: use it inside 'async with emitter:'")
-        try:
-            await self._producer.send(messages, delay=delay)
-        except SendError as error:
-            return await self._without_timeouts(events, error.failures)
-        return {}
+        return self._producer
 
     async def _send_request(self, message: Message) -> None:
         if self._producer is None:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MemberDescriptorType
 from typing import Any, ClassVar, Generic
-from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
 from dispytch.exceptions import DecodeError, DependencyError
+from dispytch.identity import new_uuid, utc_now
 from dispytch.messages import Delivery
 from dispytch.topics import TopicPattern
 
@@ -53,26 +54,33 @@ class EventBase(BaseModel):
     @property
     def __event_id__(self) -> str:
         """The id under which this event is emitted, a random UUID."""
-        return self.__identity()[0]
+        return identity_of(self)[0]
 
     @property
     def __event_time__(self) -> str:
         """When this event was given its id, at its first emit, in RFC 3339 and UTC."""
-        return self.__identity()[1]
-
-    def __identity(self) -> tuple[str, str]:
-        identity: tuple[str, str] | None = getattr(self, _IDENTITY, None)
-        if identity is None:
-            identity = (str(uuid4()), datetime.now(UTC).isoformat().replace("+00:00", "Z"))
-            object.__setattr__(self, _IDENTITY, identity)
-        return identity
+        return identity_of(self)[1]
 
     def __getstate__(self) -> dict[Any, Any]:
-        return {**super().__getstate__(), _IDENTITY: self.__identity()}
+        return {**super().__getstate__(), _IDENTITY: identity_of(self)}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        object.__setattr__(self, _IDENTITY, state[_IDENTITY])
+        _slot.__set__(self, state[_IDENTITY])
+
+
+# The slot itself: an attribute that is missing leads pydantic on a long search.
+_slot: MemberDescriptorType = EventBase.__dict__[_IDENTITY]
+
+
+def identity_of(event: EventBase) -> tuple[str, str]:
+    """The id and the time under which an event is emitted; made when it is first asked for."""
+    try:
+        identity: tuple[str, str] = _slot.__get__(event)
+    except AttributeError:
+        identity = (new_uuid(), utc_now())
+        _slot.__set__(event, identity)
+    return identity
 
 
 class ProvidedValues:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from dispytch.event_config import EventConfig
 
-Headers = Sequence[tuple[str, bytes]]
+Header = tuple[str, bytes]
+
+Headers = Sequence[Header]
 """Names and raw values in the order of the wire; a name may occur more than once.
 
 The content type travels under ``content-type``. A backend whose protocol has a field of its own

@@ -1,8 +1,9 @@
 """Texts with ``{field}`` in them, filled in from an event."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from operator import attrgetter
 from string import Formatter
 from typing import Any, Final, cast
 
@@ -33,6 +34,7 @@ class Template:
         self._parts = tuple(_parse(text))
         fields = any(path for _, path in self._parts)
         self.constant: Final = None if fields else "".join(literal for literal, _ in self._parts)
+        self._lone_field = _lone_field(self._parts)
 
     def paths(self) -> Iterator[tuple[str, ...]]:
         """The fields it needs, each as the names that lead to it."""
@@ -59,6 +61,14 @@ class Template:
         Raises:
             InvalidEvent: a field is missing.
         """
+        if self._lone_field is not None:
+            try:
+                value = self._lone_field(event)
+            except AttributeError:
+                pass  # A mapping or None is on the way, or nothing at all.
+            else:
+                path = self._parts[0][1]
+                return None if value is None else self._checked(event, path, _text(value))
         filled: list[str] = []
         for literal, path in self._parts:
             filled.append(literal)
@@ -66,8 +76,7 @@ class Template:
                 value = self._value(event, path)
                 if value is None:
                     return None
-                text = str(value.value if isinstance(value, Enum) else value)
-                filled.append(self._checked(event, path, text))
+                filled.append(self._checked(event, path, _text(value)))
         return "".join(filled)
 
     def check(self, model: type[BaseModel], what: str) -> None:
@@ -134,6 +143,24 @@ def _parse(text: str) -> Iterator[_Part]:
             yield literal, path
     except ValueError as error:
         raise InvalidEvent(f"the template {text!r} cannot be read: {error}") from error
+
+
+def _lone_field(parts: Sequence[_Part]) -> Callable[[object], Any] | None:
+    """What gets the value of a template that is one field and nothing else, as most keys are.
+
+    An ``attrgetter`` takes a quarter of the time. A name that mappings have as a method would lead
+    it astray, so there is none for those.
+    """
+    if len(parts) != 1 or parts[0][0] or not parts[0][1]:
+        return None
+    path = parts[0][1]
+    return None if any(hasattr(dict, name) for name in path) else attrgetter(".".join(path))
+
+
+def _text(value: Any) -> str:
+    if type(value) is str:
+        return value
+    return str(value.value if isinstance(value, Enum) else value)
 
 
 def _follow(value: Any, path: tuple[str, ...]) -> Any:

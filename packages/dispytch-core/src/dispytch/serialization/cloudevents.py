@@ -8,13 +8,14 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import pydantic_core
 
 from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError
-from dispytch.messages import CONTENT_TYPE, Delivery, Headers
+from dispytch.messages import CONTENT_TYPE, Delivery, Header, Headers
 from dispytch.serialization.codec import JSON
 from dispytch.serialization.wire import Reader, WireFormat, Writer
 
@@ -29,6 +30,8 @@ _SPECVERSION: Final = b"1.0"
 _JSON: Final = JSON.encode()
 _ALWAYS_WRITTEN: Final = 6
 """How many headers every event with a type and a time is written with: those before the version."""
+_KINDS: Final = 1024
+"""Of how many kinds of events the headers that don't change are remembered."""
 
 _STRUCTURED = b"application/cloudevents+json"
 _STRUCTURED_ANY = b"application/cloudevents"
@@ -74,14 +77,19 @@ class CloudEvents(WireFormat):
         """Write binary mode."""
         specversion, source, _, type_, id_, time, version = _written(prefixes[0])
 
-        def write(envelope: Envelope) -> tuple[bytes, Headers]:
+        @lru_cache(_KINDS)
+        def fixed(kind: str | None, origin: str, content_type: str) -> list[Header]:
+            # They are the same for all events of a class, and so written once for all of them.
             headers = [
                 (specversion, _SPECVERSION),
-                (source, (envelope.source or "").encode()),
-                (CONTENT_TYPE, (envelope.content_type or JSON).encode()),
+                (source, origin.encode()),
+                (CONTENT_TYPE, content_type.encode()),
             ]
-            if envelope.type is not None:
-                headers.append((type_, envelope.type.encode()))
+            return headers if kind is None else [*headers, (type_, kind.encode())]
+
+        def write(envelope: Envelope) -> tuple[bytes, Headers]:
+            content_type = envelope.content_type or JSON
+            headers = fixed(envelope.type, envelope.source or "", content_type).copy()
             headers.append((id_, envelope.id.encode()))
             if envelope.time is not None:
                 headers.append((time, envelope.time.encode()))

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
-from dispytch.events import EventBase
+from dispytch.events import EventBase, identity_of
 from dispytch.exceptions import InvalidEvent
 from dispytch.messages import Message
 from dispytch.serialization.codec import BodyCodec, Codec
@@ -40,27 +40,27 @@ class EventWriter:
         """The message for an event.
 
         Raises:
-            InvalidEvent: its class lacks a topic or a type, or a template's field; or a field makes
-                more of its topic than one segment.
+            InvalidEvent: it is no event, its class lacks a topic or a type, or a template's field;
+                or a field makes more of its topic than one segment.
             ConfigurationError: the format cannot hold such a body.
             EncodeError: its body cannot be written.
             Unresolved: the codec has to ask somebody first.
         """
-        form = self._forms.get(type(event))
-        if form is None:
-            form = self._forms[type(event)] = _Form(type(event), self._codec, self._config_type)
+        form = self._forms.get(type(event)) or self._form(event)
         topic = form.topic(event)
-        envelope = Envelope(
-            event.__event_id__,
-            form.type,
-            self._source,
-            event.__event_time__,
-            self._codec.content_type,
-            form.body(topic).encode(event),
-            form.version,
-        )
+        id_, time = identity_of(event)
+        data = form.body(topic).encode(event)
+        content_type = self._codec.content_type
+        envelope = Envelope(id_, form.type, self._source, time, content_type, data, form.version)
         value, headers = self._write(envelope)
         return Message(topic, value, form.key(event), headers, form.config(event))
+
+    def _form(self, event: EventBase) -> "_Form":
+        model = type(event)
+        if not issubclass(model, EventBase):
+            raise InvalidEvent(f"an emitter takes instances of EventBase, not {model.__qualname__}")
+        form = self._forms[model] = _Form(model, self._codec, self._config_type)
+        return form
 
 
 class _Form:

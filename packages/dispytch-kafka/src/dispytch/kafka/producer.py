@@ -21,7 +21,7 @@ from dispytch.kafka.event_config import KafkaEventConfig
 from dispytch.kafka.failures import KafkaError
 from dispytch.kafka.outbox import Outbox
 from dispytch.kafka.routes import Route
-from dispytch.kafka.sending import Parcel, Sending
+from dispytch.kafka.sending import Parcel, Sending, Sendings
 from dispytch.kafka.topic_names import check_topic_name
 from dispytch.kafka.topics import Topics
 from dispytch.kafka.uplink import Uplink
@@ -44,9 +44,7 @@ class KafkaProducer(Producer):
         self._uplink = Uplink(config)
         self._routes: dict[str, Route] = {}
         self._outboxes: dict[tuple[str, int], Outbox] = {}
-        self._sends = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._sendings = Sendings(config.send_timeout)
 
     async def connect(self) -> None:
         """Connect.
@@ -58,8 +56,7 @@ class KafkaProducer(Producer):
 
     async def close(self) -> None:
         """Wait for what is being sent, for as long as a send may take, and disconnect."""
-        # Every send ends within the send timeout.
-        await self._idle.wait()
+        await self._sendings.ended()
         for outbox in self._outboxes.values():
             if outbox.task is not None:
                 outbox.task.cancel()
@@ -80,33 +77,19 @@ class KafkaProducer(Producer):
             )
         if not messages:
             return
-        self._sends += 1
-        self._idle.clear()
-        try:
-            await self._send(messages)
-        finally:
-            self._sends -= 1
-            if not self._sends:
-                self._idle.set()
-
-    async def _send(self, messages: Sequence[Message]) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._config.send_timeout
-        sending = Sending(len(messages))
+        sending = self._sendings.begin(len(messages))
         parcels: list[Parcel] = []
-        timer = loop.call_at(deadline, sending.expire)
         try:
             for topic in {message.topic for message in messages}:
                 if not self._is_routed(topic):
-                    async with asyncio.timeout_at(deadline):
+                    async with asyncio.timeout_at(sending.deadline):
                         await self._find_route(topic)
             self._post(messages, sending, parcels)
             await sending.done
         except (TransportError, TimeoutError) as error:
             self._give_up(messages, sending, parcels, error)
         finally:
-            sending.over = True
-            timer.cancel()
+            self._sendings.end(sending)
         sending.check()
 
     def _is_routed(self, topic: str) -> bool:
@@ -138,26 +121,22 @@ class KafkaProducer(Producer):
                 ) from error
 
     def _post(self, messages: Sequence[Message], sending: Sending, parcels: list[Parcel]) -> None:
+        parcels += [_parcel(message, index, sending) for index, message in enumerate(messages)]
         addressed: list[tuple[Outbox, Parcel]] = []
-        for index, message in enumerate(messages):
-            parcel = _parcel(message, index, sending)
-            parcels.append(parcel)
+        for message, parcel in zip(messages, parcels, strict=True):
             try:
                 self._check_size(parcel)
-                partition = self._routes[message.topic].partition(message)
+                addressed.append((self._outbox(message), parcel))
             except TransportError as error:
                 parcel.fail(error)
-            else:
-                addressed.append((self._outbox(message.topic, partition), parcel))
         for outbox, parcel in addressed:
             outbox.put(parcel)
 
-    def _outbox(self, topic: str, partition: int) -> Outbox:
-        outbox = self._outboxes.get((topic, partition))
+    def _outbox(self, message: Message) -> Outbox:
+        place = message.topic, self._routes[message.topic].partition(message)
+        outbox = self._outboxes.get(place)
         if outbox is None:
-            outbox = self._outboxes[topic, partition] = Outbox(
-                topic, partition, self._uplink, self._heal
-            )
+            outbox = self._outboxes[place] = Outbox(*place, self._uplink, self._heal)
         return outbox
 
     def _check_size(self, parcel: Parcel) -> None:
@@ -180,7 +159,6 @@ class KafkaProducer(Producer):
         parcels: Sequence[Parcel],
         error: Exception,
     ) -> None:
-        sending.over = True
         if not parcels:
             failure = error if isinstance(error, TransportError) else self._unsent(messages[0])
             for index in range(len(messages)):
@@ -204,12 +182,13 @@ class KafkaProducer(Producer):
 
 
 def _parcel(message: Message, index: int, sending: Sending) -> Parcel:
-    config = message.config
-    headers = list(message.headers)
-    if not isinstance(config, KafkaEventConfig):
+    config, headers = message.config, message.headers
+    if not isinstance(headers, list):
+        headers = list(headers)
+    if config is None or not isinstance(config, KafkaEventConfig):
         return Parcel(sending, index, message.key, message.value, headers)
     key = message.key
     if key is None and config.partition_key is not None:
         key = config.partition_key.encode()
-    headers += config.encoded_headers()
+    headers = [*headers, *config.encoded_headers()]
     return Parcel(sending, index, key, message.value, headers, config.timestamp_ms())

@@ -34,7 +34,7 @@ class Route:
             TransportError: it asks for a partition that the topic does not have.
         """
         config, key = message.config, message.key
-        if isinstance(config, KafkaEventConfig):
+        if config is not None and isinstance(config, KafkaEventConfig):
             if config.partition is not None:
                 return self._checked(config.partition)
             if config.partition_key is not None:

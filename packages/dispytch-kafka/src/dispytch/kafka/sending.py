@@ -1,7 +1,8 @@
-"""One call to `send`, and its messages on their way."""
+"""The calls to `send`, and their messages on their way."""
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from dispytch.exceptions import SendError, TransportError
 
@@ -12,9 +13,10 @@ class Sending:
     When it is ``over``, nobody waits any more: what is not on its way need not be sent.
     """
 
-    __slots__ = ("_failures", "_open", "_total", "done", "over")
+    __slots__ = ("_failures", "_open", "_total", "deadline", "done", "over")
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, deadline: float = 0.0) -> None:
+        self.deadline: Final = deadline
         self._total = self._open = total
         self._failures: dict[int, TransportError] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -35,6 +37,7 @@ class Sending:
         """Have whoever waits for it get a `TimeoutError`."""
         if not self.done.done():
             self.done.set_exception(TimeoutError())
+            self.done.exception()  # Who looks for a route still is told by its own timeout.
 
     def check(self) -> None:
         """Return if all are durable.
@@ -44,6 +47,55 @@ class Sending:
         """
         if self._failures:
             raise SendError(self._failures, self._total)
+
+
+class Sendings:
+    """The calls that are under way, each of which has so many seconds.
+
+    They run out of time in the order in which they began, so one timer watches the oldest of them
+    and nobody needs one of its own.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds: Final = seconds
+        self._loop = asyncio.get_running_loop()
+        self._under_way: dict[Sending, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def begin(self, total: int) -> Sending:
+        """One more call, with so many messages."""
+        sending = Sending(total, self._loop.time() + self._seconds)
+        if not self._under_way:
+            self._idle.clear()
+        self._under_way[sending] = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(sending.deadline, self._expire)
+        return sending
+
+    def end(self, sending: Sending) -> None:
+        """Nobody waits for this one any more."""
+        sending.over = True
+        del self._under_way[sending]
+        if not self._under_way:
+            self._idle.set()
+
+    async def ended(self) -> None:
+        """Return when none is under way; they all end in time."""
+        await self._idle.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for sending in self._under_way:
+            if sending.deadline > now:
+                self._timer = self._loop.call_at(sending.deadline, self._expire)
+                break
+            sending.expire()
 
 
 @dataclass(slots=True, eq=False)

@@ -29,7 +29,7 @@ class JsonCodec(SchemaCodec):
     def encode(self, adapter: TypeAdapter[Any], body: Any) -> bytes:
         """Write with the field's aliases, as pydantic's own JSON mode does."""
         try:
-            return adapter.dump_json(body, by_alias=True)
+            return adapter.serializer.to_json(body, by_alias=True)
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise EncodeError(
                 f"{type(body).__qualname__} cannot be written as JSON: {error}"
