@@ -16,7 +16,6 @@ from aiormq import Channel
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
-from pamqp.header import ContentHeader
 
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.failures import AmqpError, failure, translated_failures
@@ -31,7 +30,6 @@ __all__ = [
     "connect",
     "ended",
     "frame_max",
-    "header_size",
     "open_channel",
     "server_version",
     "when_ended",
@@ -99,15 +97,6 @@ def when_ended(channel: Channel, tell: Callable[[AmqpError], None]) -> None:
 def frame_max(channel: Channel) -> int:
     """The largest frame that the broker takes, in bytes, its 8 of overhead included."""
     return channel.connection.connection_tune.frame_max or 131072
-
-
-def header_size(properties: Properties) -> int:
-    """The bytes that properties take on the wire; they must fit into one frame.
-
-    Raises:
-        ValueError, TypeError: a property cannot be written.
-    """
-    return len(ContentHeader(properties=properties).marshal())
 
 
 def server_version(channel: Channel) -> tuple[int, ...]:

@@ -1,0 +1,113 @@
+"""Publishing below the driver's own `basic_publish`, with one write for many messages.
+
+That takes a task, a lock and three context managers for each message, several times what it costs
+to write one. All it notes of a message are attributes of the channel: which future waits for which
+delivery tag, and which tag has which message id, by which a returned message is found. The same is
+noted here, and the driver's reader does the rest.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from functools import lru_cache
+from os import urandom
+from typing import Final
+
+from aiormq.abc import ChannelFrame
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.frame import marshal
+from pamqp.header import ContentHeader
+
+from dispytch.exceptions import MessageTooLarge
+from dispytch.rabbitmq.driver import Channel, frame_max
+from dispytch.rabbitmq.outgoing import Outgoing
+
+_ROUTES: Final = 1024
+"""For how many routing keys the first frame of a message is remembered."""
+
+
+class Publisher:
+    """Publishes on a channel that confirms, and on which nobody else publishes."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._frame_max = frame_max(channel)
+        self._frames: list[bytes] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._routed = lru_cache(_ROUTES)(self._route)
+
+    def publish(self, message: Outgoing) -> asyncio.Future[object]:
+        """Send a message after all before it; what is returned waits for the broker's confirm.
+
+        The future gets the driver's `Returned` or `NotTaken` where the broker has not taken the
+        message, and nothing at all where the channel ends before.
+
+        Raises:
+            MessageTooLarge: its headers do not fit into one frame.
+            Exception: a property cannot be written; of whatever class the driver has for that.
+        """
+        properties = message.properties
+        if not properties.message_id:
+            properties.message_id = urandom(16).hex()
+        frames = [
+            self._routed(message.exchange, message.routing_key, message.mandatory),
+            self._header(message),
+            *self._body(message.body),
+        ]
+        confirmation = self._confirmation(properties.message_id)
+        self._frames += frames
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="dispytch-publish")
+        return confirmation
+
+    def close(self) -> None:
+        """Write nothing more."""
+        if self._writing is not None:
+            self._writing.cancel()
+
+    def _confirmation(self, message_id: str) -> asyncio.Future[object]:
+        channel = self._channel
+        channel.delivery_tag += 1
+        tag = channel.delivery_tag
+        confirmation: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        channel.confirmations[tag] = confirmation
+        channel.message_id_delivery_tag[message_id] = tag
+
+        def forget(_: object) -> None:
+            if channel.message_id_delivery_tag.get(message_id) == tag:
+                del channel.message_id_delivery_tag[message_id]
+
+        confirmation.add_done_callback(forget)
+        return confirmation
+
+    async def _write(self) -> None:
+        try:
+            # A frame on a channel that has ended would end the connection, too.
+            while self._frames and not self._channel.is_closed:
+                payload = b"".join(self._frames)
+                self._frames.clear()
+                await self._channel.write_queue.put(
+                    ChannelFrame(payload=payload, should_close=False)
+                )
+        finally:
+            self._writing = None
+
+    def _route(self, exchange: str, routing_key: str, mandatory: bool) -> bytes:
+        frame = Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+        return marshal(frame, self._channel.number)
+
+    def _header(self, message: Outgoing) -> bytes:
+        header = ContentHeader(properties=message.properties, body_size=len(message.body))
+        frame = marshal(header, self._channel.number)
+        if len(frame) > self._frame_max:
+            raise MessageTooLarge(
+                f"the headers of a message to {message.topic!r} have {len(frame)} bytes and must "
+                f"fit into one frame of {self._frame_max}: move something into the body, or raise "
+                "frame_max of the broker"
+            )
+        return frame
+
+    def _body(self, body: bytes) -> Iterator[bytes]:
+        most = self._channel.max_content_size
+        for start in range(0, len(body), most):
+            yield marshal(ContentBody(body[start : start + most]), self._channel.number)
