@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from functools import lru_cache
 from os import urandom
-from typing import Final
+from typing import Final, cast
 
 from aiormq.abc import ChannelFrame
 from pamqp.body import ContentBody
@@ -31,6 +31,8 @@ class Publisher:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._confirmations = cast("dict[int, asyncio.Future[object]]", channel.confirmations)  # pyright: ignore[reportUnknownMemberType]
+        self._queue = cast("asyncio.Queue[ChannelFrame]", channel.write_queue)  # pyright: ignore[reportUnknownMemberType]
         self._frame_max = frame_max(channel)
         self._frames: list[bytes] = []
         self._writing: asyncio.Task[None] | None = None
@@ -70,7 +72,7 @@ class Publisher:
         channel.delivery_tag += 1
         tag = channel.delivery_tag
         confirmation: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        channel.confirmations[tag] = confirmation
+        self._confirmations[tag] = confirmation
         channel.message_id_delivery_tag[message_id] = tag
 
         def forget(_: object) -> None:
@@ -86,9 +88,7 @@ class Publisher:
             while self._frames and not self._channel.is_closed:
                 payload = b"".join(self._frames)
                 self._frames.clear()
-                await self._channel.write_queue.put(
-                    ChannelFrame(payload=payload, should_close=False)
-                )
+                await self._queue.put(ChannelFrame(payload=payload, should_close=False))
         finally:
             self._writing = None
 

@@ -78,7 +78,7 @@ class Publishing:
             return  # The channel is dead: the message was taken back, or will be.
         del self._unconfirmed[message]
         self._bytes -= len(message.body)
-        message.settle(error and _refusal(message, error))
+        message.settle(None if error is None else _refusal(message, error))
         self._progressed()
 
     def _end(self, error: AmqpError) -> None:
