@@ -36,6 +36,9 @@ logger = logging.getLogger("dispytch.rabbitmq")
 
 _KNOWN_TOPICS = 10_000
 
+_AT_ONCE = 8
+"""How many messages are published before others have their turn on the event loop."""
+
 
 class RabbitMQProducer(Producer):
     """Sends messages in the order in which they were given, all callers together.
@@ -50,7 +53,8 @@ class RabbitMQProducer(Producer):
         self._link = Link(config, "producer")
         self._delays = DelayQueues(config, self._link)
         self._backlog: deque[Outgoing] = deque()
-        self._publishing = Publishing(self._pump)
+        self._publishing = Publishing(self._pump_soon)
+        self._pump_is_due = False
         self._suspects = 0
         self._known_topics: set[str] = set()
         self._batches: set[asyncio.Future[None]] = set()
@@ -174,14 +178,25 @@ class RabbitMQProducer(Producer):
         return sending
 
     def _pump(self) -> None:
-        publishing, backlog = self._publishing, self._backlog
-        while backlog and publishing.has_room:
-            if self._suspects and publishing.unconfirmed:
+        for _ in range(_AT_ONCE):
+            if not self._backlog or not self._publishing.has_room:
                 return
-            message = backlog.popleft()
+            if self._suspects and self._publishing.unconfirmed:
+                return
+            message = self._backlog.popleft()
             self._suspects = max(0, self._suspects - 1)
             if not message.batch.over:
-                publishing.publish(message)
+                self._publishing.publish(message)
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        if not self._pump_is_due:
+            self._pump_is_due = True
+            asyncio.get_running_loop().call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pump_is_due = False
+        self._pump()
 
     async def _keep(self) -> None:
         while True:
@@ -199,7 +214,7 @@ class RabbitMQProducer(Producer):
             self._pump()
 
     async def _open_channel(self) -> None:
-        publishing = Publishing(self._pump)
+        publishing = Publishing(self._pump_soon)
 
         async def prepare(channel: Channel) -> None:
             await declare_exchange(channel, self._config)
