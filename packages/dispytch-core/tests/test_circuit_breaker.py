@@ -178,8 +178,7 @@ class Pool:
 
     async def give(self, *positions: int) -> None:
         self.lanes.add(
-            Delivery("orders", b"", str(one).encode(), lease=self.lease, position=one)
-            for one in positions
+            Delivery("orders", b"", str(one).encode(), (), self.lease, one) for one in positions
         )
         self._pool.wake()
         await settle()

@@ -96,7 +96,7 @@ def an_event(
     return Event(
         {},
         Envelope(event_id, "ordered", source, None, "application/json", b"{}"),
-        Delivery(topic, b"{}", lease=lease, position=position),
+        Delivery(topic, b"{}", None, (), lease, position),
         1,
         handler,
     )

@@ -12,7 +12,7 @@ from dispytch.middleware import Middleware, Next, wrap
 EVENT = Event(
     "body",
     Envelope("id", "type", None, None, "application/json", b'"body"'),
-    Delivery(topic="t", value=b'"body"', lease=Lease("t", "t[0]"), position=0),
+    Delivery("t", b'"body"', None, (), Lease("t", "t[0]"), 0),
 )
 
 

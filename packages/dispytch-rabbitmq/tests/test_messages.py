@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from dispytch.messages import Lease, Message
 from dispytch.rabbitmq import RabbitMQEventConfig
 from dispytch.rabbitmq.driver import Properties
-from dispytch.rabbitmq.messages import KEY_HEADERS, RabbitMQDelivery, delivery, properties
+from dispytch.rabbitmq.messages import KEY_HEADERS, RabbitMQDelivery, properties
 from dispytch.rabbitmq.topology import KEY_HEADER
 
 names = st.text(max_size=20).filter(lambda name: name not in ("content-type", *KEY_HEADERS))
@@ -30,7 +30,7 @@ def over_the_wire(sent: Properties) -> Properties:
 def read(sent: Properties, body: bytes = b"") -> RabbitMQDelivery:
     header = ContentHeader(properties=over_the_wire(sent))
     frame = Basic.Deliver("dispytch", 1, False, "x", "t")
-    return delivery(Lease("t", "q"), "t", DeliveredMessage(frame, header, body, None))  # type: ignore[arg-type]
+    return RabbitMQDelivery(Lease("t", "q"), "t", DeliveredMessage(frame, header, body, None))  # type: ignore[arg-type]
 
 
 def own(got: RabbitMQDelivery) -> list[tuple[str, bytes]]:
@@ -115,7 +115,7 @@ def test_the_timestamp_is_in_seconds_or_where_too_large_in_milliseconds() -> Non
     written_in_milliseconds = datetime.fromtimestamp(1_700_000_000.123, tz=UTC)
     header = ContentHeader(properties=Properties(timestamp=written_in_milliseconds))
     frame = Basic.Deliver("dispytch", 1, False, "x", "t")
-    got = delivery(Lease("t", "q"), "t", DeliveredMessage(frame, header, b"", None))  # type: ignore[arg-type]
+    got = RabbitMQDelivery(Lease("t", "q"), "t", DeliveredMessage(frame, header, b"", None))  # type: ignore[arg-type]
     assert got.timestamp_ms == 1_700_000_000_123
 
 

@@ -10,7 +10,7 @@ from pamqp.header import ContentHeader
 from dispytch.messages import Lease, Message
 from dispytch.rabbitmq import RabbitMQEventConfig
 from dispytch.rabbitmq.driver import Properties
-from dispytch.rabbitmq.messages import RabbitMQDelivery, delivery, properties
+from dispytch.rabbitmq.messages import RabbitMQDelivery, properties
 
 NATIVE: dict[str, Any] = {
     "number": 5,
@@ -46,7 +46,7 @@ def over_the_wire(sent: Properties) -> Properties:
 def received(sent: Properties) -> RabbitMQDelivery:
     frame = Basic.Deliver("dispytch", 1, False, "x", "t")
     header = ContentHeader(properties=over_the_wire(sent))
-    return delivery(Lease("t", "q"), "t", DeliveredMessage(frame, header, b"{}", None))  # type: ignore[arg-type]
+    return RabbitMQDelivery(Lease("t", "q"), "t", DeliveredMessage(frame, header, b"{}", None))  # type: ignore[arg-type]
 
 
 def sent_on(first: RabbitMQDelivery, *more: tuple[str, bytes], **config: Any) -> Properties:

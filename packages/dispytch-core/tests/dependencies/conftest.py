@@ -18,7 +18,7 @@ def event() -> Event[Any]:
     return Event(
         {"n": 7},
         Envelope("the-id", "made", "tests", None, "application/json", b'{"n": 7}'),
-        Delivery(topic="t", value=b'{"n": 7}', lease=Lease("t", "t[0]"), position=0),
+        Delivery("t", b'{"n": 7}', None, (), Lease("t", "t[0]"), 0),
     )
 
 

@@ -29,7 +29,7 @@ class Level(IntEnum):
 async def handled(handler: Callable[..., Any], topic: str, text: str) -> Any:
     pattern = TopicPattern.of(text)
     plan = Wiring().plan(handler, (), text, pattern)
-    delivery = Delivery(topic, b"", lease=Lease(topic, topic), position=1)
+    delivery = Delivery(topic, b"", None, (), Lease(topic, topic), 1)
     envelope = Envelope("1", None, None, None, "application/json", b"")
     return await bind(plan, {})(Event(None, envelope, delivery, pattern=pattern))
 

@@ -42,7 +42,7 @@ text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 def delivered(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> Delivery:
     lease = Lease("orders", "orders[3]")
-    return Delivery(topic="orders", value=value, headers=headers, lease=lease, position=42)
+    return Delivery("orders", value, None, headers, lease, 42)
 
 
 def read(

@@ -37,7 +37,7 @@ class Placed(EventBase):
 
 def delivered(value: bytes, headers: Headers) -> Delivery:
     lease = Lease("orders", "orders[0]")
-    return Delivery(topic="orders", value=value, headers=headers, lease=lease, position=0)
+    return Delivery("orders", value, None, headers, lease, 0)
 
 
 def by_kafka(message: kafka.KafkaMessage) -> Event[Any]:

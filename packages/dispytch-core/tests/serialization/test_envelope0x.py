@@ -30,7 +30,7 @@ values = st.recursive(
 
 def delivered(value: bytes, headers: Headers = ()) -> Delivery:
     lease = Lease("orders", "orders[3]")
-    return Delivery(topic="orders", value=value, headers=headers, lease=lease, position=42)
+    return Delivery("orders", value, None, headers, lease, 42)
 
 
 def read(event: Any, wire: Envelope0x | None = None) -> Envelope:

@@ -22,7 +22,7 @@ ALL = [("key-0", 0), ("key-1", 0), ("key-0", 1), ("key-1", 1)]
 
 def event(key: str, number: int, attempt: int = 1) -> Event[Counted]:
     body = Counted(topic="orders", key=key, number=number)
-    delivery = Delivery("orders", b"", lease=Lease("orders", "orders[0]"), position=number)
+    delivery = Delivery("orders", b"", None, (), Lease("orders", "orders[0]"), number)
     envelope = Envelope(
         id="1", type=EVENT_TYPE, source=None, time=None, content_type="application/json", data=b""
     )

@@ -43,8 +43,6 @@ class Holding:
         lease = self.lease
         topic = lease.topic
         return [
-            Delivery(
-                topic, value, key, headers, lease=lease, position=position, timestamp_ms=timestamp
-            )
+            Delivery(topic, value, key, headers, lease, position, timestamp)
             for position, (key, value, headers, timestamp) in self.cursor.take(limit)
         ]

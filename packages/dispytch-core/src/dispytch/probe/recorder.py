@@ -218,7 +218,7 @@ class Recorder:
                 message.value,
                 message.key,
                 message.headers,
-                lease=lease,
-                position=len(self.history.emitted),
+                lease,
+                len(self.history.emitted),
             )
         )

@@ -53,11 +53,8 @@ class CloudEvents(WireFormat):
     def reader(self, prefixes: Sequence[str]) -> Reader:
         """Read structured mode by its content type, binary mode by its headers; else plain."""
         binary = [_binary_reader(prefix) for prefix in prefixes]
-        read_own = _own_reader(prefixes[0])
 
         def read(delivery: Delivery) -> Envelope:
-            if (envelope := read_own(delivery)) is not None:
-                return envelope
             headers = dict(delivery.headers)
             content_type = headers.get(CONTENT_TYPE)
             # A structured message may repeat its attributes among the headers.
@@ -71,7 +68,7 @@ class CloudEvents(WireFormat):
                     return envelope
             return self._read_plain(headers, delivery)
 
-        return read
+        return _reading_own(prefixes[0], read)
 
     def writer(self, prefixes: Sequence[str]) -> Writer:
         """Write binary mode."""
@@ -121,21 +118,21 @@ class CloudEvents(WireFormat):
             ) from error
 
 
-def _own_reader(prefix: str) -> Callable[[Delivery], Envelope | None]:
-    """A function that reads what dispytch writes; it returns None for everything else.
+def _reading_own(prefix: str, read_other: Reader) -> Reader:
+    """A reader of what dispytch writes, which leaves everything else to another one.
 
-    It knows no more than the others, but where each header stands: most events are of this form,
+    It knows no more than that one, but where each header stands: most events are of this form,
     and gathering their headers in a dict would cost as much as all the rest of it.
     """
     names = tuple(_written(prefix)[:_ALWAYS_WRITTEN])
 
-    def read(delivery: Delivery) -> Envelope | None:
+    def read(delivery: Delivery) -> Envelope:
         headers = delivery.headers
         if len(headers) != _ALWAYS_WRITTEN:
-            return None
+            return read_other(delivery)
         (n0, version), (n1, source), (n2, content), (n3, kind), (n4, id_), (n5, time) = headers
         if (n0, n1, n2, n3, n4, n5) != names or version != _SPECVERSION or content != _JSON:
-            return None
+            return read_other(delivery)
         try:
             return Envelope(
                 id_.decode(), kind.decode(), source.decode(), _time(time), JSON, delivery.value

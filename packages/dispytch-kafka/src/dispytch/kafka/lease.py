@@ -92,9 +92,9 @@ class KafkaLease(Lease):
                 record.value or b"",
                 record.key,
                 record.headers,
-                lease=self,
-                position=record.offset,
-                timestamp_ms=record.timestamp,
+                self,
+                record.offset,
+                record.timestamp,
             )
             for record in [following() for _ in range(count)]
         ]

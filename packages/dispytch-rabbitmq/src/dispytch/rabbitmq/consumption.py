@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dispytch.messages import Delivery, Lease
 from dispytch.rabbitmq.driver import Channel, Delivered, when_ended
 from dispytch.rabbitmq.failures import AmqpError, translated_failures
-from dispytch.rabbitmq.messages import delivery
+from dispytch.rabbitmq.messages import RabbitMQDelivery
 from dispytch.rabbitmq.probes import is_probe
 from dispytch.rabbitmq.settlements import Settlements, Told
 from dispytch.rabbitmq.topology import GroupQueue
@@ -144,7 +144,7 @@ class Consumption:
             self._arrived()
             return
         topic = self._topic_of(delivered.routing_key or "")
-        self.buffer.append(delivery(self.lease, topic, delivered))
+        self.buffer.append(RabbitMQDelivery(self.lease, topic, delivered))
         self._arrived()
 
     def _cancelled(self, _frame: object) -> None:

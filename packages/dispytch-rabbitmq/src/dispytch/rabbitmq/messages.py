@@ -30,14 +30,31 @@ NAME_MAX: Final = 128
 SHORT_STRING_MAX: Final = 255
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
+@dataclass(eq=False, slots=True, kw_only=True, init=False)
 class RabbitMQDelivery(Delivery):
-    """A delivery with all that AMQP says of it."""
+    """A delivery of a message to this topic, with all that AMQP says of it."""
 
     properties: Properties
     exchange: str
     routing_key: str
     redelivered: bool
+
+    def __init__(self, lease: Lease, topic: str, delivered: Delivered) -> None:
+        given = without_delays(delivered.header.properties)
+        Delivery.__init__(
+            self,
+            topic,
+            delivered.body,
+            _key(given.headers),
+            list(_headers(given)),
+            lease,
+            delivered.delivery_tag or 0,
+            None if given.timestamp is None else milliseconds(given.timestamp),
+        )
+        self.properties = given
+        self.exchange = delivered.exchange or ""
+        self.routing_key = delivered.routing_key or ""
+        self.redelivered = bool(getattr(delivered.delivery, "redelivered", False))
 
 
 def properties(
@@ -58,25 +75,6 @@ def properties(
     if message.key is not None:
         headers[KEY_HEADER] = text_or_bytes(message.key)
     return _properties(headers, config, short)
-
-
-def delivery(lease: Lease, topic: str, delivered: Delivered) -> RabbitMQDelivery:
-    """The delivery of a message to this topic that the broker has handed out under a lease."""
-    given = without_delays(delivered.header.properties)
-    headers = list(_headers(given))
-    return RabbitMQDelivery(
-        topic=topic,
-        value=delivered.body,
-        key=_key(given.headers),
-        headers=headers,
-        lease=lease,
-        position=delivered.delivery_tag or 0,
-        timestamp_ms=None if given.timestamp is None else milliseconds(given.timestamp),
-        properties=given,
-        exchange=delivered.exchange or "",
-        routing_key=delivered.routing_key or "",
-        redelivered=bool(getattr(delivered.delivery, "redelivered", False)),
-    )
 
 
 def _written(given: Headers, short: dict[str, str]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class AcmeLease(Lease):
         taken, self._queue[:room] = self._queue[:room], []
         self.unsettled.update(taken)
         return [
-            Delivery(one.topic, one.value, one.key, one.headers, lease=self, position=position)
+            Delivery(one.topic, one.value, one.key, one.headers, self, position)
             for position, one in taken
         ]
 
