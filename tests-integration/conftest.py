@@ -1,4 +1,4 @@
-"""Brokers for the tests, and a word in the report on which they were."""
+"""Brokers for the tests, left clean, and a word in the report on which they were."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -8,6 +8,7 @@ from brokers.broker import Broker
 from brokers.containers import kafka_container, rabbitmq_container
 from brokers.local_kafka import LocalKafka
 from brokers.local_rabbitmq import LocalRabbitMQ
+from brokers.local_registry import LocalRegistry
 from brokers.provision import Provision, from_url, required
 
 pytest.register_assert_rewrite("dispytch.testing")
@@ -24,6 +25,11 @@ RABBITMQ = Provision(
     "RabbitMQ",
     {"container": rabbitmq_container, "local": LocalRabbitMQ, "url": from_url("RABBITMQ_URL")},
 )
+REGISTRY = Provision(
+    "a schema registry", {"local": LocalRegistry, "url": from_url("SCHEMA_REGISTRY_URL")}
+)
+NODE = Provision("RabbitMQ of the tests' own", {"local": LocalRabbitMQ})
+"""For tests that look into the broker, where the one above cannot be looked into."""
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +45,32 @@ def rabbitmq() -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
+def registry() -> Iterator[Broker]:
+    """A schema registry, running."""
+    yield from REGISTRY.running()
+
+
+@pytest.fixture(autouse=True)
+def swept(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave nothing of a test at the brokers that it had."""
+    yield
+    for provision, names in {
+        KAFKA: {"kafka"},
+        RABBITMQ: {"rabbitmq", "node"},
+        NODE: {"node"},
+    }.items():
+        if not names.isdisjoint(request.fixturenames):
+            provision.sweep()
+
+
+@pytest.fixture(scope="session")
 def node(request: pytest.FixtureRequest) -> Iterator[LocalRabbitMQ]:
     """A RabbitMQ node that can be killed, blocked and looked into."""
     shared = request.getfixturevalue("rabbitmq")
     if isinstance(shared, LocalRabbitMQ):
         yield shared
     else:
-        for own in Provision("RabbitMQ of the tests' own", {"local": LocalRabbitMQ}).running():
+        for own in NODE.running():
             assert isinstance(own, LocalRabbitMQ)
             yield own
 
@@ -73,11 +98,11 @@ def pytest_report_header() -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly which brokers there were not."""
-    for provision in (KAFKA, RABBITMQ):
+    for provision in (KAFKA, RABBITMQ, REGISTRY):
         if provision.missed:
             terminalreporter.section(f"NOT TESTED on {provision.name}", sep="!", red=True)
             terminalreporter.write_line(provision.what)
             terminalreporter.write_line(
                 "Install it (apt-get install rabbitmq-server default-jre-headless maven), run "
-                "Docker, or name a running one in KAFKA_URL or RABBITMQ_URL."
+                "Docker, or name a running one in KAFKA_URL, RABBITMQ_URL or SCHEMA_REGISTRY_URL."
             )

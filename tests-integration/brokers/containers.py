@@ -55,6 +55,10 @@ class ContainerBroker:
         with contextlib.suppress(APIError):
             self._container.get_wrapped_container().kill()
 
+    def sweep(self) -> None:
+        """See `Broker.sweep`; a container is left as it is."""
+        self.start()
+
     def stop(self) -> None:
         """See `Broker.stop`."""
         if self._made:

@@ -137,6 +137,11 @@ class LocalKafka:
             self._server.wait()
             self._server = None
 
+    def sweep(self) -> None:
+        """Delete all topics but Kafka's own."""
+        self.start()
+        asyncio.run(_delete_topics(self.address))
+
     def stop(self) -> None:
         """End the node, and remove its data when the folder is its own."""
         if self._server is not None:
@@ -207,6 +212,17 @@ async def _has_brokers(address: str) -> bool:
     try:
         await admin.start()
         return bool((await admin.describe_cluster())["brokers"])
+    finally:
+        await admin.close()
+
+
+async def _delete_topics(address: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    try:
+        await admin.start()
+        topics = [name for name in await admin.list_topics() if not name.startswith("__")]
+        if topics:
+            await admin.delete_topics(topics)
     finally:
         await admin.close()
 

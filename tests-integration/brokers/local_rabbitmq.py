@@ -57,6 +57,21 @@ Loop().
 """
 
 
+# Virtual hosts, then what is in the first one. An exchange of the broker's own has a name that is
+# empty or begins with "amq.".
+SWEEP = """
+begin
+    [rabbit_vhost:delete(V, <<"tests">>) || V <- rabbit_vhost:list_names(), V =/= <<"/">>],
+    [rabbit_amqqueue:delete(Q, false, false, <<"tests">>) || Q <- rabbit_amqqueue:list(<<"/">>)],
+    [rabbit_exchange:delete(element(2, X), false, <<"tests">>)
+        || X <- rabbit_exchange:list(<<"/">>),
+           string:prefix(element(4, element(2, X)), <<"amq.">>) =:= nomatch,
+           element(4, element(2, X)) =/= <<>>],
+    swept
+end.
+"""
+
+
 class LocalRabbitMQ:
     """One RabbitMQ node of our own: data, ports, cookie and name server apart from all others."""
 
@@ -159,6 +174,11 @@ class LocalRabbitMQ:
             '<<".*">>, <<".*">>, <<".*">>, <<"tests">>).'
         )
         return f"{self.url}{name}"
+
+    def sweep(self) -> None:
+        """Delete all virtual hosts but the first, and what tests have made in that."""
+        self.start()
+        self.eval(SWEEP)
 
     def close_connections(self) -> int:
         """Close every client's connection from the broker's side; how many there were."""

@@ -29,6 +29,9 @@ class UrlBroker:
         """See the class."""
         pytest.skip("this test kills its broker; it needs one of its own, not a URL")
 
+    def sweep(self) -> None:
+        """What is there may be somebody else's."""
+
     def stop(self) -> None:
         """See the class."""
 
@@ -62,6 +65,7 @@ class Provision:
         self._ways = [(kind, way) for kind, way in ways.items() if wanted in (None, "", kind)]
         self._reasons = [] if self._ways else [f"TEST_BROKERS={wanted} names no way to get it"]
         self._chosen: Broker | None = None
+        self._running = False
         self.missed = False
 
     @property
@@ -81,15 +85,22 @@ class Provision:
                 self._reasons.append(str(reason))
                 self._chosen = None
             else:
+                self._running = True
                 try:
                     yield broker
                 finally:
+                    self._running = False
                     broker.stop()
                 return
         self.missed = True
         if required():
             pytest.fail(f"required, and cannot be had: {self.what}", pytrace=False)
         pytest.skip(f"cannot be had: {self.what}")
+
+    def sweep(self) -> None:
+        """Have nothing left at the broker, if it runs, of the tests so far."""
+        if self._running and self._chosen is not None:
+            self._chosen.sweep()
 
     def _choose(self) -> Broker | None:
         while self._chosen is None and self._ways:

@@ -1,13 +1,10 @@
 """A real schema registry, and Confluent's own serializers beside it."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
 from brokers.broker import Broker
-from brokers.local_registry import LocalRegistry
-from brokers.provision import Provision, from_url
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -25,22 +22,12 @@ from dispytch.serialization import (
     SchemaCodec,
 )
 
-REGISTRY = Provision(
-    "a schema registry", {"local": LocalRegistry, "url": from_url("SCHEMA_REGISTRY_URL")}
-)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Broker]:
-    """A schema registry, running."""
-    yield from REGISTRY.running()
-
 
 @pytest.fixture
-def url(server: Broker) -> str:
+def url(registry: Broker) -> str:
     """Its URL; it is started again for a test that comes after one that has killed it."""
-    server.start()
-    return server.url
+    registry.start()
+    return registry.url
 
 
 async def until(condition: Any) -> None:
@@ -147,7 +134,7 @@ async def test_a_schema_that_is_not_compatible_is_refused_and_nothing_is_sent(
 
 
 async def test_a_registry_that_is_killed_costs_no_event(
-    server: Broker, url: str, broker_url: str, unique: str
+    registry: Broker, url: str, broker_url: str, unique: str
 ) -> None:
     topic = f"prices.{unique}"
     model, prices, seen = made(topic, units=(int, ...)), HandlerGroup(topic), list[int]()
@@ -168,7 +155,7 @@ async def test_a_registry_that_is_killed_costs_no_event(
         pass  # Now there is a queue, where a broker needs one to keep events.
     async with EventEmitter(broker_url, codec=codec()) as emitter:
         await emitter.emit_many([model(units=n) for n in range(30)])
-    await asyncio.to_thread(server.kill)
+    await asyncio.to_thread(registry.kill)
     async with EventEmitter(broker_url, codec=codec(timeout=0.2)) as emitter:
         with pytest.raises(RegistryUnavailable):
             await emitter.emit(model(units=99))
@@ -179,7 +166,7 @@ async def test_a_registry_that_is_killed_costs_no_event(
                 await asyncio.sleep(0.1)
                 problems = (await listener.health()).problems
         assert (seen, listener.outcomes.dead_lettered) == ([], 0)
-        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(registry.start)
         await until(lambda: len(seen) == 30)
     assert sorted(seen) == list(range(30))
     assert listener.outcomes.dead_lettered == 0

@@ -61,13 +61,16 @@ def test_every_wheel_has_its_own_files_and_no_others(wheels: Path) -> None:
         "dispytch_kafka": "dispytch/kafka/",
         "dispytch_rabbitmq": "dispytch/rabbitmq/",
     }
+    # pytest imports its plugins in every run. A module of the package would bring the package with
+    # it, at its cost, and before coverage is measured.
+    beside = {"dispytch_core": {"pytest_dispytch.py"}}
     found = {wheel.name.split("-")[0]: wheel for wheel in wheels.glob("*.whl")}
     assert found.keys() == expected.keys()
     for name, folder in expected.items():
         with zipfile.ZipFile(found[name]) as archive:
             names = [one for one in archive.namelist() if ".dist-info/" not in one]
             licences = [one for one in archive.namelist() if one.endswith("licenses/LICENSE")]
-        assert all(one.startswith(folder) for one in names), name
+        assert {one for one in names if not one.startswith(folder)} == beside.get(name, set())
         assert f"{folder}py.typed" in names
         assert not any(one.endswith("dispytch/__init__.pyi") for one in names)
         assert len(licences) == 1

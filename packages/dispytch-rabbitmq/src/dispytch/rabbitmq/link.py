@@ -28,7 +28,7 @@ class LoginRefused(BrokerUnreachable):
     """The broker answers, but refuses the user or the virtual host."""
 
 
-def backoff(first: float = 0.1, most: float = 10.0) -> Iterator[float]:
+def backoff(first: float = 0.1, most: float = 5.0) -> Iterator[float]:
     """Seconds to wait before each further attempt: doubled up to `most`, with jitter."""
     wait = first
     while True:

@@ -236,12 +236,15 @@ class RabbitMQProducer(Producer):
 
     def _too_late(self, message: Outgoing) -> TransportError:
         seconds = f"{self._config.send_timeout:g} s"
-        if self._link.live is None and not message.sent:
+        if self._link.live is None:
             reason = self._link.trouble or f"RabbitMQ at {self._config.address} is away"
-            return BrokerUnreachable(f"not sent within {seconds}: {reason}")
+            if not message.sent:
+                return BrokerUnreachable(f"not sent within {seconds}: {reason}")
+            return SendTimeout(f"sent and not confirmed within {seconds}: {reason}")
         return SendTimeout(
             f"RabbitMQ at {self._config.address} did not confirm within {seconds}; it takes no "
-            "messages while it is short of memory or disk space: see its alarms"
+            "messages while it is short of memory or disk space, or a quorum queue has no leader: "
+            "see its alarms and its log"
         )
 
     def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
