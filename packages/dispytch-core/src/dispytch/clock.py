@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from time import monotonic
 from time import time as since_the_epoch
 from typing import Protocol
 
@@ -44,4 +45,6 @@ class Clock:
     def of_loop(cls) -> "Clock":
         """The clock of the event loop that runs."""
         loop = asyncio.get_running_loop()
-        return cls(time=loop.time, call_at=loop.call_at)
+        # asyncio's own loops go by this one, with a call around it that every event would pay.
+        is_monotonic = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
+        return cls(time=monotonic if is_monotonic else loop.time, call_at=loop.call_at)

@@ -26,9 +26,8 @@ from dispytch.exceptions import (
     Skip,
 )
 from dispytch.messages import Delivery, Message
-from dispytch.middleware import Next
 from dispytch.redelivery import Redelivery
-from dispytch.routing import Route, Router
+from dispytch.routing import Answering, Route, Router
 from dispytch.serialization import Unresolved
 from dispytch.serialization.wire import Reader
 
@@ -97,7 +96,7 @@ class Handling:
             envelope = self._read(delivery)
         except DecodeError as error:
             return self._pay(delivery, self._unreadable(delivery, error, table.topic_name))
-        routes = table.find(envelope.type)
+        routes = table.by_type.get(envelope.type, table.of_any)
         if len(routes) == 1:
             return self._run(routes[0], delivery, envelope)
         if not routes:
@@ -161,10 +160,10 @@ class Handling:
             attempt = attempt or _first(route, began)
             return [replace(attempt, due=self._now() + silence.seconds)]
         event = Event(body, envelope, delivery, number, route.name, route.pattern)
-        answer = None if route.answering is None else route.answering.to(delivery)
-        run = route.run if answer is None else answer.around(route.run)
         try:
-            await (run(event) if route.timeout is None else self._run_within(route, run, event))
+            result = await (
+                route.run(event) if route.timeout is None else self._run_within(route, event)
+            )
         except Exception as error:
             failure = error
         except asyncio.CancelledError as error:
@@ -173,17 +172,17 @@ class Handling:
             self._outcomes.handled += 1
             if self._circuit is not None:
                 self._circuit.note(delivery, None)
-            if answer is None:
+            if route.answering is None:
                 return None
-            return await self._answer(route, number, delivery, answer.returned()) or None
+            return await self._answered(route, route.answering, number, delivery, result) or None
         return await self._failed(attempt or _first(route, began), delivery, failure) or None
 
-    async def _run_within(self, route: Route, run: Next, event: Event[Any]) -> None:
+    async def _run_within(self, route: Route, event: Event[Any]) -> Any:
         assert route.timeout is not None
         limit: asyncio.Timeout | None = None
         try:
             async with self._clock.timeout(route.timeout) as limit:
-                await run(event)
+                return await route.run(event)
         except TimeoutError as error:
             if limit is None or not limit.expired():
                 raise
@@ -217,6 +216,15 @@ class Handling:
             return owed
         told = await self._tell(attempt.route, attempt.number, delivery, reason_of(error), error)
         return [*owed, *told]
+
+    async def _answered(
+        self, route: Route, answering: Answering, number: int, delivery: Delivery, result: object
+    ) -> Sequence[Owed]:
+        """What is owed after a handler that answers requests has returned."""
+        answer = answering.to(delivery)
+        if answer is None:
+            return ()
+        return await self._answer(route, number, delivery, answer.returned(result))
 
     async def _tell(
         self, route: Route, number: int, delivery: Delivery, reason: str, error: Exception

@@ -1,6 +1,6 @@
 """From an event's topic and type to the handlers that take it."""
 
-from dispytch.routing.answering import Answer, Answering
+from dispytch.routing.answering import Answering
 from dispytch.routing.group import HandlerGroup
 from dispytch.routing.planned import Defaults, PlannedRoute, plan_routes
 from dispytch.routing.registration import Handler
@@ -9,7 +9,6 @@ from dispytch.routing.router import Router
 from dispytch.routing.table import Table
 
 __all__ = [
-    "Answer",
     "Answering",
     "Defaults",
     "Handler",

@@ -10,10 +10,8 @@ from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 
 from dispytch.dependencies.signature import UNKNOWN, returned_by
-from dispytch.events import Event
 from dispytch.exceptions import EncodeError, InvalidHandler
 from dispytch.messages import Delivery, Message
-from dispytch.middleware import Next
 from dispytch.replies import Asked, ReplyWriter
 
 logger = logging.getLogger("dispytch")
@@ -62,24 +60,14 @@ class Answer:
     def __init__(self, by: Answering, asked: Asked) -> None:
         self._by = by
         self._asked = asked
-        self._value: object = None
 
-    def around(self, run: Next) -> Next:
-        """A run of the handler whose result becomes the answer."""
-
-        async def noting(event: Event[Any]) -> Any:
-            self._value = await run(event)
-            return self._value
-
-        return noting
-
-    def returned(self) -> Message | None:
+    def returned(self, value: object) -> Message | None:
         """What is sent after the handler has returned; None if it had nothing to say."""
         by = self._by
-        if self._value is None and not by.result.even_none:
+        if value is None and not by.result.even_none:
             return None
         try:
-            return by.writer.reply(self._asked, by.result.adapter, self._value)
+            return by.writer.reply(self._asked, by.result.adapter, value)
         except EncodeError as error:
             logger.error("handler %s cannot answer: %s", by.handler, error)
             return self.failed("unanswerable", error)

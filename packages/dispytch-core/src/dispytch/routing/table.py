@@ -14,6 +14,7 @@ class Table:
     what matches an event runs once for it, by the registration that is the most specific: first by
     its topic, then by its type.
 
+    ``by_type`` has the routes of each type that one of them names, ``of_any`` those of every other.
     ``topic_name`` is that of the most specific route. ``by_pattern`` says whether any of
     them takes more than this one topic.
     """
@@ -22,15 +23,15 @@ class Table:
         self.routes = routes
         self.by_pattern = any(route.pattern is not None for route in routes)
         self.topic_name = min(routes, key=_specificity).topic_name
-        self._any = _once(route for route in routes if route.event is None)
-        self._by_type: dict[str | None, Routes] = {
+        self.of_any = _once(route for route in routes if route.event is None)
+        self.by_type: dict[str | None, Routes] = {
             event_type: _once(route for route in routes if route.event in (None, event_type))
             for event_type in {route.event for route in routes if route.event is not None}
         }
 
     def find(self, event_type: str | None) -> Routes:
         """The routes for an event; none when nobody takes its type."""
-        return self._by_type.get(event_type, self._any)
+        return self.by_type.get(event_type, self.of_any)
 
 
 def _once(routes: Iterable[Route]) -> Routes:
