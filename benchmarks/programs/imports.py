@@ -1,6 +1,7 @@
 """What an import costs, in interpreters that have imported nothing yet."""
 
 import json
+import os
 import subprocess
 import sys
 from statistics import median
@@ -32,8 +33,10 @@ async def imported(job: Job) -> Measured:
 
 
 def _ran(script: str) -> tuple[float, int]:
+    # An installed package has its bytecode; a checkout must be allowed to keep it.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=kept
     )
     spent, drivers = json.loads(ended.stdout)
     return spent, drivers

@@ -1,23 +1,30 @@
-"""dispytch: event-driven services in async Python, with the broker as a plug-in."""
+"""dispytch: event-driven services in async Python, with the broker as a plug-in.
+
+Its names are imported when they are first asked for: a program that only emits does not pay for
+the listener, nor one that reads a backend's options for either.
+"""
 
 import pkgutil
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from dispytch.circuit_breaker import CircuitBreaker
-from dispytch.dead_letters import DeadLetterTopic
-from dispytch.dependencies import Dependency, Header, TopicSegment
-from dispytch.emitter import EventEmitter
-from dispytch.events import Event, EventBase
-from dispytch.exceptions import Reject, RetryAfter, Skip
-from dispytch.health import Health
-from dispytch.idempotency import IdempotencyStore, Idempotent, MemoryStore
-from dispytch.listener import EventListener
-from dispytch.messages import Delivery, Message
-from dispytch.middleware import Middleware, provides
-from dispytch.replay import DeadLetter, DeadLetters
-from dispytch.retry import RetryPolicy
-from dispytch.routing import HandlerGroup
-from dispytch.serialization import CloudEvents, Envelope0x
-from dispytch.upcasts import Upcast, upcast
+if TYPE_CHECKING:
+    from dispytch.circuit_breaker import CircuitBreaker
+    from dispytch.dead_letters import DeadLetterTopic
+    from dispytch.dependencies import Dependency, Header, TopicSegment
+    from dispytch.emitter import EventEmitter
+    from dispytch.events import Event, EventBase
+    from dispytch.exceptions import Reject, RetryAfter, Skip
+    from dispytch.health import Health
+    from dispytch.idempotency import IdempotencyStore, Idempotent, MemoryStore
+    from dispytch.listener import EventListener
+    from dispytch.messages import Delivery, Message
+    from dispytch.middleware import Middleware, provides
+    from dispytch.replay import DeadLetter, DeadLetters
+    from dispytch.retry import RetryPolicy
+    from dispytch.routing import HandlerGroup
+    from dispytch.serialization import CloudEvents, Envelope0x
+    from dispytch.upcasts import Upcast, upcast
 
 __path__ = pkgutil.extend_path(__path__, __name__)
 
@@ -52,3 +59,49 @@ __all__ = [
     "provides",
     "upcast",
 ]
+
+_HOMES: Final = {
+    "CircuitBreaker": "circuit_breaker",
+    "CloudEvents": "serialization",
+    "DeadLetter": "replay",
+    "DeadLetterTopic": "dead_letters",
+    "DeadLetters": "replay",
+    "Delivery": "messages",
+    "Dependency": "dependencies",
+    "Envelope0x": "serialization",
+    "Event": "events",
+    "EventBase": "events",
+    "EventEmitter": "emitter",
+    "EventListener": "listener",
+    "HandlerGroup": "routing",
+    "Header": "dependencies",
+    "Health": "health",
+    "IdempotencyStore": "idempotency",
+    "Idempotent": "idempotency",
+    "MemoryStore": "idempotency",
+    "Message": "messages",
+    "Middleware": "middleware",
+    "Reject": "exceptions",
+    "RetryAfter": "exceptions",
+    "RetryPolicy": "retry",
+    "Skip": "exceptions",
+    "TopicSegment": "dependencies",
+    "Upcast": "upcasts",
+    "provides": "middleware",
+    "upcast": "upcasts",
+}
+"""The module of each name; the imports above tell the same to type checkers."""
+
+if not TYPE_CHECKING:  # They would take it for a name of any kind.
+
+    def __getattr__(name: str) -> object:
+        """Import what is asked for; it is here from then on."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
