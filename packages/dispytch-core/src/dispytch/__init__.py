@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from dispytch.batch import Batch, BatchMiddleware
     from dispytch.circuit_breaker import CircuitBreaker
     from dispytch.dead_letters import DeadLetterTopic
     from dispytch.dependencies import Dependency, Header, TopicSegment
     from dispytch.emitter import EventEmitter
     from dispytch.events import Event, EventBase
-    from dispytch.exceptions import Reject, RetryAfter, Skip
+    from dispytch.exceptions import BatchFailed, Reject, RetryAfter, Skip
     from dispytch.health import Health
     from dispytch.idempotency import IdempotencyStore, Idempotent, MemoryStore
     from dispytch.listener import EventListener
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 __path__ = pkgutil.extend_path(__path__, __name__)
 
 __all__ = [
+    "Batch",
+    "BatchFailed",
+    "BatchMiddleware",
     "CircuitBreaker",
     "CloudEvents",
     "DeadLetter",
@@ -61,6 +65,9 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "Batch": "batch",
+    "BatchFailed": "exceptions",
+    "BatchMiddleware": "batch",
     "CircuitBreaker": "circuit_breaker",
     "CloudEvents": "serialization",
     "DeadLetter": "replay",

@@ -25,6 +25,7 @@
     │   ├── Reject                  no retry can help: give it up at once
     │   ├── Skip                    nothing to do: it counts as handled
     │   └── RetryAfter              run the handler again, then
+    ├── BatchFailed                 raised by a batch handler: some of its events failed, by index
     ├── RequestError                a request that has no reply to give
     │   ├── RequestFailed           its handler failed for good, and says why
     │   └── RequestTimeout          no reply in time: it may or may not be handled
@@ -192,6 +193,43 @@ class RetryAfter(HandlerDecision):
     def __reduce__(self) -> tuple[type["RetryAfter"], tuple[float, str]]:
         """Pickle it by what it was made of."""
         return type(self), (self.seconds, self.reason)
+
+
+class BatchFailed(DispytchError):
+    """Some events of a batch have failed: only they are retried or given up, the others are done.
+
+    Raised by a batch handler, its dependencies or middlewares. ``failures`` maps the index of each
+    event that failed, in the list that was handed out, to its error. `Reject`, `Skip` and
+    `RetryAfter` mean there what they mean when a handler raises them.
+
+    Raises:
+        TypeError, ValueError: there are no failures, or some that are not errors by index.
+    """
+
+    def __init__(self, failures: Mapping[int, Exception]) -> None:
+        for index, error in failures.items():
+            if type(index) is not int or not isinstance(error, Exception):
+                raise TypeError(
+                    f"BatchFailed takes errors by index, as in {{0: error}}, not {index!r}: "
+                    f"{error!r}"
+                )
+            if isinstance(error, BatchFailed):
+                raise TypeError("BatchFailed takes the errors of single events, no BatchFailed")
+            if index < 0:
+                raise ValueError(f"BatchFailed takes indexes from 0 on, not {index}")
+        if not failures:
+            raise ValueError("BatchFailed takes at least one failure; return when there is none")
+        self.failures = dict(sorted(failures.items()))
+        shown = "; ".join(
+            f"#{index}: {type(error).__name__}: {error}"
+            for index, error in list(self.failures.items())[:3]
+        )
+        more = "; ..." if len(self.failures) > 3 else ""
+        super().__init__(f"events of a batch have failed: {len(self.failures)} ({shown}{more})")
+
+    def __reduce__(self) -> tuple[type["BatchFailed"], tuple[dict[int, Exception]]]:
+        """Pickle it by what it was made of."""
+        return type(self), (self.failures,)
 
 
 class RequestError(DispytchError):

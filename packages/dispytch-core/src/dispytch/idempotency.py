@@ -4,14 +4,15 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
 from typing import Any, Final, Protocol, runtime_checkable
 
+from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
-from dispytch.exceptions import ConfigurationError, Skip
+from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
 from dispytch.middleware import Next
 
 _DAY: Final = timedelta(days=1)
@@ -87,6 +88,9 @@ class Idempotent:
     each other in one `Idempotent`: the second waits for the end of the first, within the handler's
     timeout.
 
+    Around a batch handler, the duplicates among the events of a batch are skipped, and the handler
+    gets the others; those that it does not name in a `BatchFailed` are remembered.
+
     An event that its producer gave no id is never skipped; an id without a source is one within
     its topic only. An error of the store counts as the handler's failure: it is retried as the
     retry policy says, and so the handler may run again.
@@ -126,9 +130,58 @@ class Idempotent:
             del self._running[key]
             run.ended.set_result(None)
 
+    async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
+        """Call the handler with those of the events that it has not handled."""
+        keys = {index: key for index, key in enumerate(map(_key, events)) if key is not None}
+        keys = {index: key for index, key in keys.items() if not self._within(key)}
+        claimed: dict[str, _Run] = {}
+        try:
+            # In one order, so that no two batches wait for each other.
+            for key in sorted(set(keys.values())):
+                while (other := self._running.get(key)) is not None:
+                    await asyncio.wait([other.ended])
+                claimed[key] = self._running[key] = _Run(asyncio.current_task(), asyncio.Future())
+            await self._run_batch(keys, events, call_next)
+        finally:
+            for key, run in claimed.items():
+                del self._running[key]
+                run.ended.set_result(None)
+
+    async def _run_batch(
+        self, keys: Mapping[int, str], events: list[Event[Any]], call_next: NextBatch
+    ) -> None:
+        firsts = {key: index for index, key in reversed(list(keys.items()))}
+        seen = await asyncio.gather(*map(self._store.seen, firsts))
+        known = {key for key, is_known in zip(firsts, seen, strict=True) if is_known}
+        failures: dict[int, Exception] = {firsts[key]: _skip(events[firsts[key]]) for key in known}
+        repeats = {index: firsts[key] for index, key in keys.items() if firsts[key] != index}
+        new = [index for index in range(len(events)) if index not in {*failures, *repeats}]
+        try:
+            await call_next([events[index] for index in new])
+        except Exception as error:
+            failures |= failures_among(len(events), error)
+        failures |= await self._remember_all(
+            {key: index for key, index in firsts.items() if index not in failures}
+        )
+        for index, first in repeats.items():
+            # It has the fate of the one that it repeats, but for being handled.
+            failures[index] = failures.get(first, _skip(events[index]))
+        if failures:
+            raise BatchFailed(failures)
+
+    async def _remember_all(self, done: Mapping[str, int]) -> Mapping[int, Exception]:
+        """Remember keys; those that the store has not taken, by the index of their event."""
+        noted = (self._store.remember(key, self._ttl) for key in done)
+        results = await asyncio.gather(*noted, return_exceptions=True)
+        return {
+            index: result
+            for index, result in zip(done.values(), results, strict=True)
+            if isinstance(result, Exception)
+        }
+
     async def _run(self, key: str, event: Event[Any], call_next: Next) -> Any:
         if await self._store.seen(key):
-            raise Skip(f"event {event.id!r} has been handled by {event.handler} before")
+            raise _skip(event)
         result = await call_next(event)
         await self._store.remember(key, self._ttl)
         return result
@@ -143,6 +196,10 @@ class Idempotent:
 class _Run:
     task: "asyncio.Task[Any] | None"
     ended: "asyncio.Future[None]"
+
+
+def _skip(event: Event[Any]) -> Skip:
+    return Skip(f"event {event.id!r} has been handled by {event.handler} before")
 
 
 def _key(event: Event[Any]) -> str | None:

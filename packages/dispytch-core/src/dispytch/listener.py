@@ -17,7 +17,7 @@ from dispytch.exceptions import AlreadyRunning, InvalidHandler, NotRunning
 from dispytch.health import Health
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
-from dispytch.routing import HandlerGroup, PlannedRoute, plan_routes
+from dispytch.routing import BatchLimits, HandlerGroup, PlannedRoute, plan_routes
 from dispytch.serialization import CloudEvents, Codec, JsonCodec, WireFormat
 from dispytch.service import PROVIDED, Service
 from dispytch.settings import Settings, require
@@ -248,7 +248,18 @@ class EventListener:
                     f"handler {route.name} takes the pattern {route.topic!r}, but "
                     f"{type(backend).__name__} has no wildcards; register it for each topic by name"
                 )
+        self._batch_limits.check(routes)
         return routes
+
+    @property
+    def _batch_limits(self) -> BatchLimits:
+        settings = self._settings
+        return BatchLimits(
+            window=settings.window,
+            whole_streams=settings.ordering == "partition",
+            stuck_after=settings.stuck_after,
+            hold_limit=settings.backend.features.hold_limit,
+        )
 
     def _begin_stop(self) -> None:
         if self._service is not None:

@@ -12,9 +12,12 @@ from dispytch.clock import Clock
 from dispytch.dead_letters import DeadLetterTopic
 from dispytch.delivery import (
     Aftermath,
+    BatchEngine,
+    BatchHandling,
     Broker,
     Engine,
     Handling,
+    Lanes,
     Lookups,
     Observer,
     Outcomes,
@@ -219,7 +222,8 @@ class Service:
 
     def _made_engine(self, router: Router, partings: Partings) -> Engine:
         settings = self._settings
-        handling = Handling(
+        takes_batches = any(route.batching is not None for route in router.routes)
+        handling = (BatchHandling if takes_batches else Handling)(
             read=settings.wire.reader(settings.backend.features.attribute_prefixes),
             router=router,
             retry_topic=retry_topic(settings.group),
@@ -232,13 +236,24 @@ class Service:
             clock=self._clock,
             circuit=self._circuit,
         )
+        fill_gaps = settings.backend.features.position_per_stream
+        if isinstance(handling, BatchHandling):
+            return BatchEngine(
+                handling,
+                window=settings.window,
+                ordering=settings.ordering,
+                fill_gaps=fill_gaps,
+                concurrency=settings.concurrency,
+                drain_timeout=settings.drain_timeout,
+                circuit=self._circuit,
+                clock=self._clock,
+            )
         return Engine(
             handling.handle,
-            ordering=settings.ordering,
+            lanes=Lanes(settings.ordering, fill_gaps=fill_gaps),
             concurrency=settings.concurrency,
             drain_timeout=settings.drain_timeout,
             circuit=self._circuit,
-            fill_gaps=settings.backend.features.position_per_stream,
             clock=self._clock,
         )
 

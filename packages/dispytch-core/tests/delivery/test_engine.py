@@ -11,7 +11,7 @@ import pytest
 from dispytch.delivery import Engine
 from dispytch.delivery.attempt import Attempt
 from dispytch.delivery.engine import Handle
-from dispytch.delivery.lanes import Ordering
+from dispytch.delivery.lanes import Lanes, Ordering
 from dispytch.exceptions import EventHalted, TransportError
 from dispytch.messages import Delivery, Lease
 from dispytch.transport import Consumer
@@ -110,10 +110,9 @@ async def running(
 ) -> AsyncIterator[Engine]:
     engine = Engine(
         handle,
-        ordering=ordering,
+        lanes=Lanes(ordering, fill_gaps=fill_gaps),
         concurrency=concurrency,
         drain_timeout=drain_timeout,
-        fill_gaps=fill_gaps,
     )
     run = asyncio.create_task(engine.run(consumer))
     try:
@@ -363,7 +362,7 @@ async def test_a_halted_event_ends_the_engine_unsettled(consumer: FakeConsumer) 
         if delivery.key == b"bad":
             raise EventHalted("no way on")
 
-    engine = Engine(handle, ordering="key", concurrency=1, drain_timeout=1)
+    engine = Engine(handle, lanes=Lanes("key"), concurrency=1, drain_timeout=1)
     consumer.give(b"good", b"bad", b"bad", b"good")
     with pytest.raises(EventHalted, match="no way on"):
         await asyncio.wait_for(engine.run(consumer), 5)
@@ -375,7 +374,7 @@ async def test_an_intake_that_dies_ends_the_engine_with_its_error(
     consumer: FakeConsumer,
 ) -> None:
     gate = Gate()
-    engine = Engine(gate, ordering="key", concurrency=1, drain_timeout=5)
+    engine = Engine(gate, lanes=Lanes("key"), concurrency=1, drain_timeout=5)
     run = asyncio.create_task(engine.run(consumer))
     consumer.give(b"a")
     await gate.holds(1)
@@ -389,7 +388,7 @@ async def test_an_intake_that_dies_ends_the_engine_with_its_error(
 
 async def test_cancelling_the_run_drains_too(consumer: FakeConsumer) -> None:
     gate = Gate()
-    engine = Engine(gate, ordering="key", concurrency=1, drain_timeout=5)
+    engine = Engine(gate, lanes=Lanes("key"), concurrency=1, drain_timeout=5)
     run = asyncio.create_task(engine.run(consumer))
     consumer.give(b"a")
     await gate.holds(1)

@@ -5,9 +5,11 @@ events from ready lanes, `Handling` runs their handlers, and what is done is ack
 """
 
 from dispytch.delivery.aftermath import Aftermath, Broker
+from dispytch.delivery.batch_engine import BatchEngine
+from dispytch.delivery.batch_handling import BatchHandling
 from dispytch.delivery.engine import Engine
 from dispytch.delivery.handling import Handling
-from dispytch.delivery.lanes import Ordering
+from dispytch.delivery.lanes import Lanes, Ordering
 from dispytch.delivery.lookups import Lookups
 from dispytch.delivery.observer import Observer
 from dispytch.delivery.outcomes import Outcomes
@@ -15,9 +17,12 @@ from dispytch.delivery.partings import Partings
 
 __all__ = [
     "Aftermath",
+    "BatchEngine",
+    "BatchHandling",
     "Broker",
     "Engine",
     "Handling",
+    "Lanes",
     "Lookups",
     "Observer",
     "Ordering",

@@ -57,8 +57,12 @@ class Aftermath:
         self._observer = observer
         self.last_error: str | None = None
 
-    def after(self, failed: Attempt, delivery: Delivery, error: Exception) -> Owed | None:
+    def after(
+        self, failed: Attempt, delivery: Delivery, error: Exception, *, logged: bool = False
+    ) -> Owed | None:
         """What is owed to an event whose attempt has failed; None when nothing is.
+
+        logged: the error's traceback is in the log already.
 
         Raises:
             EventHalted: it must neither be settled nor passed over.
@@ -73,15 +77,20 @@ class Aftermath:
             failure = Failure(
                 reason_of(error), error, failed.route.name, failed.number, failed.route.topic_name
             )
-            return self.give_up(failed.route.dead_letter, delivery, failure)
+            return self.give_up(failed.route.dead_letter, delivery, failure, logged=logged)
         if self._goes_through_the_broker(failed, delay):
-            return self._delayed(failed, delivery, delay, error)
-        return self._in_place(failed, delivery, delay, error)
+            return self._delayed(failed, delivery, delay, None if logged else error)
+        return self._in_place(failed, delivery, delay, None if logged else error)
 
     def give_up(
-        self, policy: FailurePolicy, delivery: Delivery, failure: Failure
+        self,
+        policy: FailurePolicy,
+        delivery: Delivery,
+        failure: Failure,
+        *,
+        logged: bool = False,
     ) -> Parting | None:
-        """Apply a failure policy.
+        """Apply a failure policy; ``logged``: the error's traceback is in the log already.
 
         Raises:
             EventHalted: the policy is ``"halt"``.
@@ -95,11 +104,12 @@ class Aftermath:
                 f"{where}: {type(error).__name__}: {error}; the event is left unsettled "
                 "and the listener stops, as dead_letter='halt' asks"
             ) from error
+        shown = None if logged else error
         if policy == "drop":
-            logger.error("dropped, as dead_letter='drop' asks: %s", where, exc_info=error)
+            logger.error("dropped, as dead_letter='drop' asks: %s", where, exc_info=shown)
             self._outcomes.dropped += 1
             return None
-        logger.error("given up: %s", where, exc_info=error)
+        logger.error("given up: %s", where, exc_info=shown)
         destination = policy.of(failure.topic or delivery.topic, self._group)
         letter = dead_letter(delivery, failure, destination=destination, group=self._group)
         return Parting("dead_lettered", letter, None, where, self._clock())
@@ -123,11 +133,11 @@ class Aftermath:
         return failed.route.retry.delayed or (limit is not None and held > limit)
 
     def _in_place(
-        self, failed: Attempt, delivery: Delivery, delay: float, error: Exception
+        self, failed: Attempt, delivery: Delivery, delay: float, shown: Exception | None
     ) -> Attempt:
         where = place(delivery, failed.route.name, failed.number)
         logger.warning(
-            "failed, the next attempt follows in %.2f s: %s", delay, where, exc_info=error
+            "failed, the next attempt follows in %.2f s: %s", delay, where, exc_info=shown
         )
         self._outcomes.retried += 1
         return Attempt(
@@ -140,14 +150,14 @@ class Aftermath:
         )
 
     def _delayed(
-        self, failed: Attempt, delivery: Delivery, delay: float, error: Exception
+        self, failed: Attempt, delivery: Delivery, delay: float, shown: Exception | None
     ) -> Parting:
         where = place(delivery, failed.route.name, failed.number)
         logger.warning(
             "failed, the next attempt comes through the broker in %.2f s: %s",
             delay,
             where,
-            exc_info=error,
+            exc_info=shown,
         )
         now = self._wall()
         redelivery = Redelivery(

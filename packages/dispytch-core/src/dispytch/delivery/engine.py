@@ -9,7 +9,7 @@ from typing import Any
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.delivery.attempt import Owed
-from dispytch.delivery.lanes import Lane, Lanes, Ordering
+from dispytch.delivery.lanes import Lane, Lanes
 from dispytch.delivery.workers import WorkerPool
 from dispytch.messages import Delivery, Lease
 from dispytch.transport import Consumer
@@ -27,9 +27,7 @@ class Engine:
     engine stops, or when its stream is revoked, is left to the broker; what has started may
     finish for ``drain_timeout`` seconds, then it is cancelled and left to the broker too.
 
-    fill_gaps: on a stop, run what lies before an event that has started, for a broker that
-        remembers one position per stream.
-
+    lanes: what waits, in its order.
     circuit: while it is open, nothing starts, or one event at a time.
     clock: the event loop's if not given.
     """
@@ -38,17 +36,16 @@ class Engine:
         self,
         handle: Handle,
         *,
-        ordering: Ordering,
+        lanes: Lanes,
         concurrency: int,
         drain_timeout: float,
         circuit: Circuit | None = None,
-        fill_gaps: bool = False,
         clock: Clock | None = None,
     ) -> None:
         clock = clock or Clock.of_loop()
         self._handle = handle
         self._drain_timeout = drain_timeout
-        self._lanes = Lanes(ordering, fill_gaps=fill_gaps)
+        self._lanes = lanes
         start = self._start if circuit is None else partial(self._start_in, circuit)
         self._pool = WorkerPool(self._lanes, start, self._finish, concurrency, circuit, clock)
         self._loop = asyncio.get_running_loop()
@@ -145,7 +142,7 @@ class Engine:
         delivery = lane.first
         circuit.start(delivery)
         try:
-            return await self._handle(delivery, lane.owed)
+            return await self._start(lane)
         finally:
             circuit.finish(delivery)
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
@@ -32,6 +32,8 @@ from dispytch.serialization import Unresolved
 from dispytch.serialization.wire import Reader
 
 logger = logging.getLogger("dispytch")
+
+T = TypeVar("T")
 
 _UNHANDLED_KINDS_LOGGED: Final = 1000
 
@@ -157,17 +159,19 @@ class Handling:
         except SerializationError as refusal:
             return await self._refused(route, number, delivery, refusal) or None
         except RegistryUnavailable as silence:
-            attempt = attempt or _first(route, began)
+            attempt = attempt or first_of(route, began)
             return [replace(attempt, due=self._now() + silence.seconds)]
         event = Event(body, envelope, delivery, number, route.name, route.pattern)
         try:
             result = await (
-                route.run(event) if route.timeout is None else self._run_within(route, event)
+                route.run(event)
+                if route.timeout is None
+                else self._run_within(route, route.run, event)
             )
         except Exception as error:
             failure = error
         except asyncio.CancelledError as error:
-            failure = _escaped(error)
+            failure = escaped_from(error)
         else:
             self._outcomes.handled += 1
             if self._circuit is not None:
@@ -175,14 +179,14 @@ class Handling:
             if route.answering is None:
                 return None
             return await self._answered(route, route.answering, number, delivery, result) or None
-        return await self._failed(attempt or _first(route, began), delivery, failure) or None
+        return await self._failed(attempt or first_of(route, began), delivery, failure) or None
 
-    async def _run_within(self, route: Route, event: Event[Any]) -> Any:
+    async def _run_within(self, route: Route, run: Callable[[T], Awaitable[Any]], what: T) -> Any:
         assert route.timeout is not None
         limit: asyncio.Timeout | None = None
         try:
             async with self._clock.timeout(route.timeout) as limit:
-                return await route.run(event)
+                return await run(what)
         except TimeoutError as error:
             if limit is None or not limit.expired():
                 raise
@@ -280,11 +284,12 @@ class Handling:
         return self._given_up(policy, delivery, failure)
 
 
-def _first(route: Route, began: float) -> Attempt:
+def first_of(route: Route, began: float) -> Attempt:
+    """The first attempt of a handler, which began then."""
     return Attempt(route, 1, 0, began, began, began)
 
 
-def _escaped(error: asyncio.CancelledError) -> DispytchError:
+def escaped_from(error: asyncio.CancelledError) -> DispytchError:
     """What a handler failed of that let a cancellation of its own escape.
 
     Raises:

@@ -1,7 +1,7 @@
 """Lanes: which event may run next. Pure bookkeeping, no clock and no tasks."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Literal
 
 from dispytch.delivery.attempt import Owed
@@ -23,7 +23,7 @@ class Lane:
 
     __slots__ = ("behind", "first", "gone", "key", "owed", "stream")
 
-    def __init__(self, stream: "LeasedStream", key: bytes | None, first: Delivery) -> None:
+    def __init__(self, stream: "LeasedStream", key: Hashable, first: Delivery) -> None:
         self.stream = stream
         self.key = key
         self.first = first
@@ -59,7 +59,7 @@ class LeasedStream:
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.lanes: dict[bytes, Lane] = {}
+        self.lanes: dict[Hashable, Lane] = {}
         self.furthest = -1
 
 
@@ -70,7 +70,8 @@ class Lanes:
     event must run once more; whoever takes a lane decides when. A lane of a dropped lease is gone:
     giving it back has no effect.
 
-    fill_gaps: have `retire` keep what lies before an event that has started.
+    fill_gaps: have `retire` keep what lies before an event that has started, for a broker that
+        remembers one position per stream.
     """
 
     def __init__(self, ordering: Ordering, *, fill_gaps: bool = False) -> None:

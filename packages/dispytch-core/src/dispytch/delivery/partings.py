@@ -1,6 +1,9 @@
 """Sending failed events on, and replies back, until the broker has them."""
 
+import asyncio
 import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from dispytch.clock import Clock
@@ -42,8 +45,40 @@ class Partings:
         try:
             await self._producer.send([parting.message], delay=parting.delay)
         except DispytchError as error:
-            return self._unsent(parting, _only(error))
+            return self._unsent(parting, _of(0, error))
         self.trouble = None
+        self._count(parting)
+        return None
+
+    async def send_all(self, partings: Sequence[Parting]) -> Sequence[Parting]:
+        """Send them together, confirmed; returns those that the broker did not take, due later."""
+        by_delay: defaultdict[float | None, list[Parting]] = defaultdict(list)
+        for parting in partings:
+            by_delay[parting.delay].append(parting)
+        sends = [self._send_batch(batch, delay) for delay, batch in by_delay.items()]
+        return [parting for unsent in await asyncio.gather(*sends) for parting in unsent]
+
+    async def _send_batch(
+        self, partings: Sequence[Parting], delay: float | None
+    ) -> Sequence[Parting]:
+        failures: Mapping[int, Exception] = {}
+        try:
+            await self._producer.send([one.message for one in partings], delay=delay)
+        except SendError as error:
+            failures = error.failures
+        except DispytchError as error:
+            failures = dict.fromkeys(range(len(partings)), error)
+        if len(failures) < len(partings):
+            self.trouble = None
+        unsent: list[Parting] = []
+        for index, parting in enumerate(partings):
+            if index not in failures:
+                self._count(parting)
+            elif (left := self._unsent(parting, failures[index])) is not None:
+                unsent.append(left)
+        return unsent
+
+    def _count(self, parting: Parting) -> None:
         match parting.outcome:
             case "dead_lettered":
                 self._outcomes.dead_lettered += 1
@@ -52,7 +87,6 @@ class Partings:
                 self._outcomes.delayed += 1
             case "answered":
                 self._outcomes.answered += 1
-        return None
 
     def _unsent(self, parting: Parting, error: Exception) -> Parting | None:
         if parting.outcome == "answered" and isinstance(error, Unroutable | TopologyError):
@@ -81,5 +115,5 @@ class Partings:
         return parting
 
 
-def _only(error: Exception) -> Exception:
-    return error.failures[0] if isinstance(error, SendError) and 0 in error.failures else error
+def _of(index: int, error: Exception) -> Exception:
+    return error.failures.get(index, error) if isinstance(error, SendError) else error

@@ -1,6 +1,6 @@
 """The graph of what one handler needs, or of what all handlers share: sources and steps."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from inspect import Parameter
 from operator import attrgetter
 from typing import Any, Final, get_args, get_origin
@@ -52,6 +52,7 @@ class Graph:
     given: the types that the middlewares around the handler provide.
     app: the graph of what is app-scoped; None if this is the one.
     topic, pattern: what the handler takes, and its pattern if that is one.
+    batch: the handler takes a list of events; what it needs is made once for all of them.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class Graph:
         app: "Graph | None" = None,
         topic: str = "",
         pattern: TopicPattern | None = None,
+        *,
+        batch: bool = False,
     ) -> None:
         self._provided = provided
         self._replacing = replacing
@@ -69,6 +72,7 @@ class Graph:
         self._app = app
         self._topic = topic
         self._pattern = pattern
+        self._batch = batch
         self._shared: dict[object, int] = {}
         self.steps: list[Step] = []
         self.asked: set[type] = set()
@@ -112,7 +116,9 @@ class Graph:
                 return source
         if parameter.default is Parameter.empty:
             known = (*self._provided, *self._given)
-            raise nothing_provides(parameter, path, known, to_app=self._app is None)
+            raise nothing_provides(
+                parameter, path, known, to_app=self._app is None, batch=self._batch
+            )
         # A parameter without keyword cannot be left out when another one follows.
         only_by_position = parameter.kind is Parameter.POSITIONAL_ONLY
         return Constant(parameter.default) if only_by_position else None
@@ -126,14 +132,19 @@ class Graph:
                 return self._header(note, asked, parameter, path)
             if isinstance(note, SegmentMarker):
                 return self._segment(note, asked, parameter, path)
-        if asked is Event or get_origin(asked) is Event:
+        if _is_event(asked):
+            self._check_is_of_one_event(path)
             return self._event(asked, path)
+        if get_origin(asked) in (list, Sequence) and _is_event(get_args(asked)[0]):
+            self._check_takes_batches(path)
+            return self._event(get_args(asked)[0], path)
         if asked is Message or asked is Delivery:
-            self._check_lives_with_an_event(path)
+            self._check_is_of_one_event(path)
             return _THE_DELIVERY
         return self._by_type(asked, parameter, path) if isinstance(asked, type) else None
 
     def _event(self, asked: Any, path: Path) -> TheEvent:
+        """The event, or the list of them, whose bodies are as ``asked`` says."""
         self._check_lives_with_an_event(path)
         self.takes_event = True
         body = next(iter(get_args(asked)), Any)
@@ -150,7 +161,7 @@ class Graph:
     def _header(
         self, marker: HeaderMarker, asked: Any, parameter: Parameter, path: Path
     ) -> FromEvent:
-        self._check_lives_with_an_event(path)
+        self._check_is_of_one_event(path)
         try:
             return FromEvent(HeaderReader(marker, asked, parameter))
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
@@ -162,7 +173,7 @@ class Graph:
     def _segment(
         self, marker: SegmentMarker, asked: Any, parameter: Parameter, path: Path
     ) -> FromEvent:
-        self._check_lives_with_an_event(path)
+        self._check_is_of_one_event(path)
         return FromEvent(segment_reader(marker, asked, parameter, path, self._topic, self._pattern))
 
     def _by_type(self, kind: type, parameter: Parameter, path: Path) -> Source | None:
@@ -172,6 +183,7 @@ class Graph:
             marker = Marker(fake, scope="event" if self._app is not None else "app")
             return self._step(marker, fake, path.dependency(fake, kind))
         if kind in self._given:
+            self._check_is_of_one_event(path)
             return FromEvent(GivenReader(kind, parameter.default, str(path)))
         if kind in self._provided:
             self.asked.add(kind)
@@ -208,6 +220,22 @@ class Graph:
             self._shared[key] = step
         return Result(step)
 
+    def _check_is_of_one_event(self, path: Path) -> None:
+        self._check_lives_with_an_event(path)
+        if self._batch:
+            raise InvalidHandler(
+                f"{path} belongs to one event, and the handler takes batches; ask for "
+                "list[Event[...]], and find it at each event there"
+            )
+
+    def _check_takes_batches(self, path: Path) -> None:
+        self._check_lives_with_an_event(path)
+        if not self._batch:
+            raise InvalidHandler(
+                f"{path} asks for a list of events, and the handler takes one at a time; register "
+                "it with batch=Batch(size), or let it ask for Event[...]"
+            )
+
     def _check_lives_with_an_event(self, path: Path, asked: Path | None = None) -> None:
         if self._app is None:
             raise DependencyError(
@@ -226,6 +254,10 @@ def _check_kind(kind: Kind, marker: Marker, func: Provider, path: Path) -> None:
             f"{path} yields a second time, in line {line}; it must yield exactly once: "
             "what follows the yield is the teardown"
         )
+
+
+def _is_event(asked: Any) -> bool:
+    return asked is Event or get_origin(asked) is Event
 
 
 def _event_of(body: Any) -> str:

@@ -71,11 +71,12 @@ def check_note(note: object, path: Path) -> None:
 
 
 def nothing_provides(
-    parameter: Parameter, path: Path, types: Collection[type], *, to_app: bool
+    parameter: Parameter, path: Path, types: Collection[type], *, to_app: bool, batch: bool
 ) -> DependencyError:
     """The error for a parameter that nothing provides.
 
-    ``types`` are those that could be asked for; ``to_app``: it is one of an app-scoped dependency.
+    ``types`` are those that could be asked for; ``to_app``: it is one of an app-scoped dependency;
+    ``batch``: the handler takes batches.
     """
     if parameter.name == "self":
         return DependencyError(
@@ -88,6 +89,11 @@ def nothing_provides(
             "Annotated[..., Dependency(..., scope='app')]"
             + (f" or with one of {', '.join(names)}" if names else "")
             + "; or give it a default"
+        )
+    if batch:
+        return DependencyError(
+            f"{path}: nothing provides it; annotate it as Annotated[..., Dependency(...)] or with "
+            f"one of {', '.join(['list[Event[...]]', *names])}; or give it a default"
         )
     names = ["Event", "Event[...]", *names, "Message", "Delivery"]
     return DependencyError(

@@ -36,6 +36,8 @@ class Wiring:
         given: Collection[type] = (),
         topic: str = "",
         pattern: TopicPattern | None = None,
+        *,
+        batch: bool = False,
     ) -> Plan:
         """Find out how to provide every parameter of a handler and of its dependencies.
 
@@ -43,6 +45,9 @@ class Wiring:
         provides one of them too, the middlewares' counts. A parameter that nothing provides keeps
         its default; ``*args`` and ``**kwargs`` stay empty. ``topic`` is what the handler takes; if
         it is a ``pattern``, parameters may ask for its fields.
+
+        ``batch``: the handler takes ``list[Event[Body]]``, or a ``Sequence``, and nothing that
+        belongs to one event alone.
 
         A bare ``Event`` asks for plain data in the handler; in a dependency it takes the body as
         the others ask for it.
@@ -60,8 +65,15 @@ class Wiring:
         kind = kind_of(handler)
         if kind.is_generator:
             raise InvalidHandler(f"{path} is a generator; a handler must not yield")
-        graph = Graph(self._provided, self._replacing, given, self._app, topic, pattern)
+        graph = Graph(
+            self._provided, self._replacing, given, self._app, topic, pattern, batch=batch
+        )
         call = graph.call(kind, handler, path, thread=not kind.is_async)
+        if batch and not graph.takes_event:
+            raise InvalidHandler(
+                f"{path} takes batches, and neither it nor a dependency asks for the events; give "
+                "it a parameter events: list[Event[...]]"
+            )
         return Plan(
             steps=tuple(step.call for step in graph.steps),
             handler=call,

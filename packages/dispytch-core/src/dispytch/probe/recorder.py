@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from dispytch.batch import NextBatch, failures_among
 from dispytch.dead_letters import HANDLER, REASON, Failure, FailurePolicy
 from dispytch.delivery.attempt import Attempt
 from dispytch.envelope import Envelope
@@ -96,25 +97,63 @@ class Recorder:
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Run a handler; see `dispytch.Middleware`."""
-        place = (event.delivery, event.handler)
-        self._seen.add(event.delivery)
-        self._last[place] = event
-        self.waiting.pop(place, None)
-        self.running[place] = Running(event, self._loop.time())
+        place = self._begin(event)
         try:
             fault = self.faults.of_run(event.handler)
             if fault is not None:
                 raise fault
             result = await call_next(event)
         except Skip as reason:
-            self.history.skipped.append(Skipped(event=event, reason=reason, **self._about(place)))
+            self._skipped(event, reason)
             raise
         else:
-            self.history.handled.append(Handled(event=event, result=result, **self._about(place)))
+            self._handled(event, result)
             return result
         finally:
             del self.running[place]
             self._changed()
+
+    async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> None:
+        """Run a batch handler; see `dispytch.BatchMiddleware`."""
+        places = [self._begin(event) for event in events]
+        try:
+            fault = self.faults.of_run(events[0].handler)
+            if fault is not None:
+                raise fault
+            await call_next(events)
+        except Exception as error:
+            self._ended(events, failures_among(len(events), error))
+            raise
+        else:
+            self._ended(events, {})
+        finally:
+            for place in places:
+                del self.running[place]
+            self._changed()
+
+    def _ended(self, events: Sequence[Event[Any]], failures: Mapping[int, Exception]) -> None:
+        for index, event in enumerate(events):
+            error = failures.get(index)
+            if error is None:
+                self._handled(event, None)
+            elif isinstance(error, Skip):
+                self._skipped(event, error)
+
+    def _begin(self, event: Event[Any]) -> Place:
+        place = (event.delivery, event.handler)
+        self._seen.add(event.delivery)
+        self._last[place] = event
+        self.waiting.pop(place, None)
+        self.running[place] = Running(event, self._loop.time())
+        return place
+
+    def _handled(self, event: Event[Any], result: object) -> None:
+        about = self._about((event.delivery, event.handler))
+        self.history.handled.append(Handled(event=event, result=result, **about))
+
+    def _skipped(self, event: Event[Any], reason: Skip) -> None:
+        about = self._about((event.delivery, event.handler))
+        self.history.skipped.append(Skipped(event=event, reason=reason, **about))
 
     def failed(
         self, delivery: Delivery, attempt: Attempt, error: Exception, wait: float | None

@@ -211,9 +211,14 @@ class HandledRecords(Records[Handled[Body]], Generic[Body]):
         self, handler: Callable[Concatenate[Event[OtherBody], P], Any]
     ) -> "HandledRecords[OtherBody]": ...
     @overload
+    def by(
+        self, handler: Callable[Concatenate[list[Event[OtherBody]], P], Any]
+    ) -> "HandledRecords[OtherBody]": ...
+    @overload
     def by(self, handler: Handler) -> "HandledRecords[Any]": ...
     def by(self, handler: Handler) -> "HandledRecords[Any]":
-        """What one handler has handled; typed, where it takes the event first.
+        """What one handler has handled; typed, where it takes the event, or
+        the list of them, first.
 
         Raises:
             ConfigurationError: the listener has no such handler.

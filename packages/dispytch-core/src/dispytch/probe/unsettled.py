@@ -33,4 +33,4 @@ def open_events(recorder: Recorder, *, now: float, time: float) -> Iterator[str]
 def _why(recorder: Recorder, delivery: Delivery) -> str:
     if recorder.owes_letter(delivery):
         return "its dead letter is not taken by the broker"
-    return "it waits behind another event of its key, or for a free worker"
+    return "it waits behind another event of its key, for its batch, or for a free worker"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final, TypeVar
 
+from dispytch.batch import Batch
 from dispytch.dead_letters import FailurePolicy, checked
 from dispytch.dependencies.callables import full_name_of
 from dispytch.exceptions import ConfigurationError, InvalidHandler
@@ -65,6 +66,7 @@ class HandlerGroup:
         dead_letter: FailurePolicy | None = None,
         timeout: float | None = None,
         answers: bool | None = None,
+        batch: Batch | None = None,
     ) -> Callable[[F], F]:
         """Register the decorated function, async or not; it stays callable as it is.
 
@@ -77,6 +79,7 @@ class HandlerGroup:
         timeout: seconds after which a run is cancelled and counts as a failed attempt.
         answers: whether it answers requests, with what it returns or with its failure. When not
             given it does, unless its return annotation is None.
+        batch: have it take ``list[Event[Body]]``, see `Batch`; it answers no requests then.
 
         Raises:
             InvalidHandler: options that contradict each other or make no sense.
@@ -100,6 +103,7 @@ class HandlerGroup:
                     dead_letter=None if dead_letter is None else checked(dead_letter),
                     timeout=_timeout(timeout),
                     answers=_answers(answers),
+                    batch=_batch(batch),
                 )
             except ConfigurationError as error:
                 raise InvalidHandler(f"handler {full_name_of(function)}: {error}") from error
@@ -217,3 +221,9 @@ def _timeout(timeout: float | None) -> float | None:
     if timeout is not None and (not isinstance(timeout, int | float) or not timeout > 0):
         raise ConfigurationError(f"timeout must be positive seconds, not {timeout!r}")
     return timeout
+
+
+def _batch(batch: object) -> Batch | None:
+    if not isinstance(batch, Batch | None):
+        raise ConfigurationError(f"batch takes a Batch, as in batch=Batch(100), not {batch!r}")
+    return batch

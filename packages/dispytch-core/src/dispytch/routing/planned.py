@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 
+from dispytch.batch import NextBatch, alone, wrap_batch
 from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies import Plan, Wiring, bind
 from dispytch.dependencies.callables import identity_of
@@ -17,9 +18,10 @@ from dispytch.middleware import Middleware, provided_within, wrap
 from dispytch.replies import ReplyWriter
 from dispytch.retry import RetryPolicy
 from dispytch.routing.answering import Answering, Result
+from dispytch.routing.batches import check_answers_nothing, going_around_batches
 from dispytch.routing.decoding import decoding, plan_upcasts
 from dispytch.routing.registration import Registration
-from dispytch.routing.route import Route
+from dispytch.routing.route import Batching, Route
 from dispytch.serialization import Bodies, Codecs
 from dispytch.serialization.formats.protobuf import is_message_class
 from dispytch.topics import TopicPattern
@@ -65,19 +67,28 @@ class PlannedRoute:
         given = self.registration
         bodies = _bodies(self.name, defaults.codecs, self.plan.body, self.adapter)
         run = bind(self.plan, values, threads, of_app)
+        middlewares = defaults.middlewares + given.middlewares
+        batching: Batching | None = None
+        if given.batch is None:
+            run = wrap(run, middlewares)
+        else:
+            # A plan hands on what it is called with: here, the list that the handler asks for.
+            whole = wrap_batch(cast("NextBatch", run), going_around_batches(self.name, middlewares))
+            batching, run = Batching(given.batch, whole), alone(whole)
         return Route(
             name=self.name,
             identity=identity_of(given.handler),
             topic=self.topic,
             event=given.event,
             decode=decoding(bodies, self.upcasts),
-            run=wrap(run, defaults.middlewares + given.middlewares),
+            run=run,
             retry=given.retry or defaults.retry,
             dead_letter=given.dead_letter or defaults.dead_letter,
             timeout=given.timeout,
             answering=(
                 None if self.result is None else Answering(self.name, self.result, defaults.replies)
             ),
+            batching=batching,
         )
 
 
@@ -106,7 +117,10 @@ def plan_routes(
         names[registration.name] += 1
         number = names[registration.name]
         name = registration.name if number == 1 else f"{registration.name}#{number}"
-        given = provided_within((*middlewares, *registration.middlewares))
+        around = (*middlewares, *registration.middlewares)
+        if registration.batch is not None:
+            going_around_batches(name, around)
+        given = provided_within(around)
         planned.append(_planned(name, registration, wiring, given))
     return planned
 
@@ -130,10 +144,14 @@ def _planned(
             "handler(topic='user_events'), or give its group a default_topic"
         )
     pattern = _pattern(registration, registration.topic)
-    plan = wiring.plan(registration.handler, given, registration.topic, pattern)
+    batch = registration.batch is not None
+    plan = wiring.plan(registration.handler, given, registration.topic, pattern, batch=batch)
     adapter = _adapter(registration, plan.body)
     upcasts = plan_upcasts(registration, plan.body)
     result = Result.of(registration.handler, registration.answers, registration.name)
+    if batch and result is not None:
+        check_answers_nothing(registration)
+        result = None
     topic = registration.topic
     return PlannedRoute(name, registration, topic, pattern, plan, adapter, upcasts, result)
 

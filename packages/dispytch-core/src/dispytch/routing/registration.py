@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dispytch.batch import Batch
 from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies.callables import full_name_of
 from dispytch.middleware import Middleware
@@ -29,6 +30,7 @@ class Registration:
     answers: bool | None = None
     middlewares: tuple[Middleware, ...] = ()
     upcasts: tuple[Upcast, ...] = ()
+    batch: Batch | None = None
 
     @property
     def name(self) -> str:

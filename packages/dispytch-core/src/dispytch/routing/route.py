@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dispytch.batch import Batch, NextBatch
 from dispytch.dead_letters import FailurePolicy
 from dispytch.envelope import Envelope
 from dispytch.middleware import Next
@@ -12,6 +13,14 @@ from dispytch.routing.answering import Answering
 from dispytch.topics import TopicPattern, one_name
 
 Decode = Callable[[Envelope], Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batching:
+    """How one handler takes several events at once: put together so, and run by this."""
+
+    batch: Batch
+    run: NextBatch
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -25,7 +34,8 @@ class Route:
     ``decode`` gives the body that this handler asks for; ``run`` takes an event that has it.
     ``decode`` raises `DecodeError` or `BodyInvalid` when it cannot be had from these bytes, and
     `Unresolved` when somebody has to be asked first. ``answering`` is None for a handler that
-    answers no requests.
+    answers no requests. ``batching`` is None for one that takes one event at a time; where it takes
+    several, ``run`` takes an event alone, as a batch of one.
     """
 
     name: str
@@ -37,6 +47,7 @@ class Route:
     dead_letter: FailurePolicy
     timeout: float | None
     answering: Answering | None = None
+    batching: Batching | None = None
     identity: object = field(default_factory=object)
     pattern: TopicPattern | None = field(init=False)
     topic_name: str = field(init=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from dispytch.routing.route import Route
+from dispytch.routing.route import Batching, Route
 
 Routes = tuple[Route, ...]
 
@@ -16,13 +16,15 @@ class Table:
 
     ``by_type`` has the routes of each type that one of them names, ``of_any`` those of every other.
     ``topic_name`` is that of the most specific route. ``by_pattern`` says whether any of
-    them takes more than this one topic.
+    them takes more than this one topic. ``batching`` is that of the one handler that takes
+    its events in batches, if it does.
     """
 
     def __init__(self, routes: Routes) -> None:
         self.routes = routes
         self.by_pattern = any(route.pattern is not None for route in routes)
         self.topic_name = min(routes, key=_specificity).topic_name
+        self.batching: Batching | None = routes[0].batching
         self.of_any = _once(route for route in routes if route.event is None)
         self.by_type: dict[str | None, Routes] = {
             event_type: _once(route for route in routes if route.event in (None, event_type))
