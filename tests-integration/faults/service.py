@@ -17,7 +17,16 @@ from zlib import crc32
 from faults.journal import Journal
 from faults.step import Step
 
-from dispytch import Event, EventListener, HandlerGroup, Health, RetryPolicy
+from dispytch import (
+    Batch,
+    BatchFailed,
+    Event,
+    EventListener,
+    HandlerGroup,
+    Health,
+    RetryPolicy,
+)
+from dispytch.batch import By
 
 HEALTH_EVERY = 0.1
 
@@ -28,6 +37,7 @@ class ServiceSettings:
 
     journal, health: the files to write to; an existing health file says that it runs.
     shortest, longest: seconds that a handler takes; where between them follows from the event.
+    batch: how many events the handler takes at once; 0: one, and not in a list. by: as in `Batch`.
     skew: 1 spreads them evenly; the larger it is, the rarer are the long ones.
     """
 
@@ -44,6 +54,8 @@ class ServiceSettings:
     drain_timeout: float = 10.0
     stuck_after: float = 300.0
     attempts: int = 1
+    batch: int = 0
+    by: By = "topic"
     heals: bool = False
     """Whether the handler does its work on events that fail or stand still elsewhere."""
 
@@ -71,6 +83,17 @@ class Steps:
             raise
         self._journal.note("done", *place)
 
+    async def handle_batch(self, events: list[Event[Step]]) -> None:
+        """Do the same with one after the other, and tell which have failed."""
+        failures: dict[int, Exception] = {}
+        for index, event in enumerate(events):
+            try:
+                await self.handle(event)
+            except AlwaysFails as error:
+                failures[index] = error
+        if failures:
+            raise BatchFailed(failures)
+
     async def _work(self, step: Step) -> None:
         settings = self._settings
         if step.conduct == "fails" and not settings.heals:
@@ -90,9 +113,18 @@ async def serve(settings: ServiceSettings) -> None:
     """Listen until SIGTERM."""
     group, steps = HandlerGroup(), Steps(settings)
 
-    @group.handler(topic=settings.topic, event="step")
-    async def handle(event: Event[Step]) -> None:
-        await steps.handle(event)
+    if settings.batch:
+        batch = Batch(settings.batch, wait=0.3, by=settings.by)
+
+        @group.handler(topic=settings.topic, event="step", batch=batch)
+        async def handle_batch(events: list[Event[Step]]) -> None:
+            await steps.handle_batch(events)
+
+    else:
+
+        @group.handler(topic=settings.topic, event="step")
+        async def handle(event: Event[Step]) -> None:
+            await steps.handle(event)
 
     listener = EventListener(
         settings.url,
