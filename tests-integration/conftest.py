@@ -1,6 +1,7 @@
 """Brokers for the tests, left clean, and a word in the report on which they were."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -28,6 +29,7 @@ RABBITMQ = Provision(
 REGISTRY = Provision(
     "a schema registry", {"local": LocalRegistry, "url": from_url("SCHEMA_REGISTRY_URL")}
 )
+PROVISIONS = (KAFKA, RABBITMQ, REGISTRY)
 NODE = Provision("RabbitMQ of the tests' own", {"local": LocalRabbitMQ})
 """For tests that look into the broker, where the one above cannot be looked into."""
 
@@ -90,6 +92,27 @@ def broker_url(request: pytest.FixtureRequest, unique: str) -> str:
     return broker.url
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have what brokers are made of here, before several processes ask for it at once."""
+    if config.getoption("numprocesses", None):
+        for provision in PROVISIONS:
+            assert provision.what
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the first process which brokers there were not, where this is one of several."""
+    said = getattr(session.config, "workeroutput", {})
+    said["missed"] = {one.name: one.missed for one in PROVISIONS if one.missed}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what one of several processes says."""
+    missed = getattr(node, "workeroutput", {}).get("missed", {})
+    for provision in PROVISIONS:
+        provision.missed = provision.missed or missed.get(provision.name)
+
+
 def pytest_report_header() -> list[str]:
     """Say which brokers the tests have, and what happens to those whose broker is missing."""
     missing = f"a missing broker: {'fails' if required() else 'is skipped'}"
@@ -98,10 +121,10 @@ def pytest_report_header() -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly which brokers there were not."""
-    for provision in (KAFKA, RABBITMQ, REGISTRY):
+    for provision in PROVISIONS:
         if provision.missed:
             terminalreporter.section(f"NOT TESTED on {provision.name}", sep="!", red=True)
-            terminalreporter.write_line(provision.what)
+            terminalreporter.write_line(provision.missed)
             terminalreporter.write_line(
                 "Install it (apt-get install rabbitmq-server default-jre-headless maven), run "
                 "Docker, or name a running one in KAFKA_URL, RABBITMQ_URL or SCHEMA_REGISTRY_URL."

@@ -45,7 +45,13 @@ def test_the_demo_counts_what_it_should_every_time(broker_url: str) -> None:
         assert "Traceback" not in ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("url", ["kafka://localhost:9", "rabbitmq://guest:guest@localhost:9/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "kafka://localhost:9/?connect_timeout=2",
+        "rabbitmq://guest:guest@localhost:9/?connect_timeout=2",
+    ],
+)
 def test_without_a_broker_the_demo_says_so(url: str) -> None:
     began = time.monotonic()
     ended = demo(url)

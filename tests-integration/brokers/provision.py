@@ -1,7 +1,8 @@
 """Getting brokers: in a container, else as a local process, else one that a URL names.
 
 ``TEST_BROKERS=container``, ``local`` or ``url`` asks for one of these ways alone. With
-``REQUIRE_BROKERS=1`` a broker that cannot be had fails the tests that need it.
+``REQUIRE_BROKERS=1`` a broker that cannot be had fails the tests that need it. Where tests run in
+several processes, each has brokers of its own; but those that a URL names are one for all.
 """
 
 import os
@@ -66,7 +67,8 @@ class Provision:
         self._reasons = [] if self._ways else [f"TEST_BROKERS={wanted} names no way to get it"]
         self._chosen: Broker | None = None
         self._running = False
-        self.missed = False
+        self.missed: str | None = None
+        """What was said when a test asked for it, and it could not be had."""
 
     @property
     def what(self) -> str:
@@ -92,7 +94,7 @@ class Provision:
                     self._running = False
                     broker.stop()
                 return
-        self.missed = True
+        self.missed = self.what
         if required():
             pytest.fail(f"required, and cannot be had: {self.what}", pytrace=False)
         pytest.skip(f"cannot be had: {self.what}")

@@ -44,8 +44,8 @@ class TestPartitionedRabbitMQ(TestRabbitMQ):
 
     @pytest.fixture
     def url(self, rabbitmq: Broker) -> str:
-        """Groups have four partitions of each topic."""
-        return f"{rabbitmq.url}?partitions=4"
+        """Groups have three partitions of each topic."""
+        return f"{rabbitmq.url}?partitions=3"
 
     @pytest.fixture
     def restart_broker(self) -> None:

@@ -172,7 +172,7 @@ async def until(condition: Callable[[], bool], what: str, *, within: float) -> f
     while not condition():
         if time.monotonic() - began > within:
             raise AssertionError(f"not within {within} s: {what}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     return time.monotonic() - began
 
 

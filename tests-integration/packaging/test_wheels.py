@@ -61,8 +61,8 @@ def test_every_wheel_has_its_own_files_and_no_others(wheels: Path) -> None:
         "dispytch_kafka": "dispytch/kafka/",
         "dispytch_rabbitmq": "dispytch/rabbitmq/",
     }
-    # pytest imports its plugins in every run. A module of the package would bring the package with
-    # it, at its cost, and before coverage is measured.
+    # pytest imports its plugins in every run, before it measures coverage. Beside the package, this
+    # one brings nothing of it along.
     beside = {"dispytch_core": {"pytest_dispytch.py"}}
     found = {wheel.name.split("-")[0]: wheel for wheel in wheels.glob("*.whl")}
     assert found.keys() == expected.keys()

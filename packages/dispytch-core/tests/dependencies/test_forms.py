@@ -1,5 +1,6 @@
 """Every form of dependency and handler, and what each receives."""
 
+import re
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -148,7 +149,12 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize("form", FORMS, ids=repr)
+def said_of(form: object) -> str:
+    """The same in every process, as those that share the tests must agree on their names."""
+    return re.sub(" at 0x[0-9a-f]+", "", repr(form))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=said_of)
 async def test_a_dependency_of_any_form(form: Callable[..., Any], resolve: Resolve) -> None:
     async def annotated(value: Annotated[int, Dependency(form)]) -> int:
         return value
@@ -160,7 +166,7 @@ async def test_a_dependency_of_any_form(form: Callable[..., Any], resolve: Resol
     assert await resolve(by_default) == 42
 
 
-@pytest.mark.parametrize("form", [function, generator, manager, Sum(2), lambda: 42], ids=repr)
+@pytest.mark.parametrize("form", [function, generator, manager, Sum(2), lambda: 42], ids=said_of)
 async def test_a_dependency_in_a_thread(form: Callable[..., Any], resolve: Resolve) -> None:
     async def handler(value: Annotated[int, Dependency(form, thread=True)]) -> int:
         return value
