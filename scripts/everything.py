@@ -36,9 +36,11 @@ def steps(versions: list[str]) -> list[Step]:
         Step("lint", ("hatch", "run", "lint")),
         Step("types", ("hatch", "run", "types")),
         Step("imports", ("hatch", "run", "imports")),
+        Step("types as users see them", ("hatch", "run", "typing")),
         *unit,
         Step("documentation", ("hatch", "run", "documentation", "-q")),
         Step("cost of dispatch", ("hatch", "run", "guard")),
+        Step("site", ("hatch", "run", "site")),
         Step("integration tests", ("hatch", "run", "integration")),
     ]
 

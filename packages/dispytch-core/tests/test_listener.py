@@ -21,6 +21,7 @@ from dispytch import (
     HandlerGroup,
     RetryPolicy,
 )
+from dispytch.delivery import Outcomes
 from dispytch.exceptions import (
     AlreadyRunning,
     BodyInvalid,
@@ -32,6 +33,7 @@ from dispytch.exceptions import (
     InvalidHandler,
     NotRunning,
 )
+from dispytch.middleware import ConcurrencyLimit, RateLimit
 from dispytch.serialization import JsonCodec
 
 
@@ -156,7 +158,7 @@ async def test_a_handler_emits_through_the_emitter_that_it_asks_for(url: str, se
         assert await seen.wait(1) == [("order 7", "shop")]
 
 
-async def test_middlewares_run_around_each_other_from_listener_to_group(
+async def test_middlewares_run_around_each_other_from_listener_to_handler(
     url: str, seen: Seen
 ) -> None:
     def middleware(name: str) -> Callable[..., Awaitable[Any]]:
@@ -173,16 +175,58 @@ async def test_middlewares_run_around_each_other_from_listener_to_group(
     outer = HandlerGroup(middlewares=[middleware("outer")])
     outer.add_handler_group(inner)
 
-    @inner.handler(topic="orders")
+    @inner.handler(topic="orders", middlewares=[middleware("own")])
     async def handle(event: Event[Order]) -> None:
         seen.add("handler")
 
     async with listening(url, outer, middlewares=[middleware("listener")]):
         await emit(url, Placed(number=7))
-        things = await seen.wait(7)
-    assert things == [
-        "listener in", "outer in", "inner in", "handler", "inner out", "outer out", "listener out",
-    ]  # fmt: skip
+        things = await seen.wait(9)
+    order = ["listener", "outer", "inner", "own"]
+    ins, outs = [f"{name} in" for name in order], [f"{name} out" for name in reversed(order)]
+    assert things == [*ins, "handler", *outs]
+
+
+async def test_events_that_wait_for_a_limit_take_no_worker_and_start_when_there_is_room(
+    url: str, seen: Seen
+) -> None:
+    group, gate = HandlerGroup(), asyncio.Event()
+
+    @group.handler(topic="orders", middlewares=[ConcurrencyLimit(1)])
+    async def limited(event: Event[Order]) -> None:
+        seen.add(("limited", event.attempt))
+        await gate.wait()
+
+    @group.handler(topic="notes")
+    async def free(event: Event[Any]) -> None:
+        seen.add("free")
+
+    async with listening(url, group, concurrency=2) as listener:
+        await emit(url, *[Placed(number=number, customer=str(number)) for number in range(20)])
+        await seen.wait(1)
+        await emit(url, Note(text=""))
+        assert await seen.wait(2) == [("limited", 1), "free"]
+        began = asyncio.get_running_loop().time()
+        gate.set()
+        await seen.wait(21)
+        # Woken as soon as a place is free; nobody had to ask again after 5 seconds.
+        assert asyncio.get_running_loop().time() - began < 4
+    assert seen.things[2:] == [("limited", 1)] * 19
+    assert listener.outcomes == Outcomes(handled=21, postponed=listener.outcomes.postponed)
+    assert 18 <= listener.outcomes.postponed <= 19
+
+
+async def test_a_rate_is_kept_and_nothing_is_lost(url: str, seen: Seen) -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders", middlewares=[RateLimit(200)])
+    async def handle(event: Event[Order]) -> None:
+        seen.add(asyncio.get_running_loop().time())
+
+    async with listening(url, group, concurrency=2):
+        await emit(url, *[Placed(number=number, customer=str(number)) for number in range(40)])
+        times = await seen.wait(40)
+    assert times[-1] - times[0] >= 39 / 200 - 0.01
 
 
 async def test_a_failing_handler_is_retried_before_the_next_event_of_its_key(

@@ -4,16 +4,19 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import dispytch
+import dispytch.middleware
 
 
-def test_all_names_are_there_and_sorted() -> None:
-    assert list(dispytch.__all__) == sorted(dispytch.__all__)
-    for name in dispytch.__all__:
-        assert getattr(dispytch, name) is not None
+@pytest.mark.parametrize("module", [dispytch, dispytch.middleware])
+def test_all_names_are_there_and_sorted(module: ModuleType) -> None:
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
 
 
 def test_type_checkers_are_told_what_is_imported() -> None:

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from dispytch.dependencies import Dependency, Header, TopicSegment
     from dispytch.emitter import EventEmitter
     from dispytch.events import Event, EventBase
-    from dispytch.exceptions import BatchFailed, Reject, RetryAfter, Skip
+    from dispytch.exceptions import BatchFailed, Postpone, Reject, RetryAfter, Skip
     from dispytch.health import Health
-    from dispytch.idempotency import IdempotencyStore, Idempotent, MemoryStore
     from dispytch.listener import EventListener
     from dispytch.messages import Delivery, Message
-    from dispytch.middleware import Middleware, provides
+    from dispytch.middleware import (
+        IdempotencyStore,
+        Idempotent,
+        MemoryStore,
+        Middleware,
+        provides,
+    )
     from dispytch.replay import DeadLetter, DeadLetters
     from dispytch.retry import RetryPolicy
     from dispytch.routing import HandlerGroup
@@ -53,6 +58,7 @@ __all__ = [
     "MemoryStore",
     "Message",
     "Middleware",
+    "Postpone",
     "Reject",
     "RetryAfter",
     "RetryPolicy",
@@ -83,11 +89,12 @@ _HOMES: Final = {
     "HandlerGroup": "routing",
     "Header": "dependencies",
     "Health": "health",
-    "IdempotencyStore": "idempotency",
-    "Idempotent": "idempotency",
-    "MemoryStore": "idempotency",
+    "IdempotencyStore": "middleware",
+    "Idempotent": "middleware",
+    "MemoryStore": "middleware",
     "Message": "messages",
     "Middleware": "middleware",
+    "Postpone": "exceptions",
     "Reject": "exceptions",
     "RetryAfter": "exceptions",
     "RetryPolicy": "retry",

@@ -7,7 +7,7 @@ from math import inf
 
 from dispytch.exceptions import ConfigurationError, HandlerDecision, ParameterInvalid
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What an event class tells one backend about its messages."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,7 +16,7 @@ class EventConfig(BaseModel):
     may hold ``{field}`` templates of the event's own fields.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     def templates(self) -> Iterator[str]:
         """The texts in it that hold a template; core checks them against the event class."""

@@ -39,7 +39,7 @@ class EventBase(BaseModel):
     """
 
     # JSON has no number for them, and a null would be refused where it is read.
-    model_config = ConfigDict(ser_json_inf_nan="strings")
+    model_config: ClassVar[ConfigDict] = ConfigDict(ser_json_inf_nan="strings")
 
     # A slot is no part of the fields, the equality, the representation or the body, and is not
     # copied with them.

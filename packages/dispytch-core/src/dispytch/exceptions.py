@@ -24,7 +24,8 @@
     ├── HandlerDecision             raised by a handler, to say what becomes of its event
     │   ├── Reject                  no retry can help: give it up at once
     │   ├── Skip                    nothing to do: it counts as handled
-    │   └── RetryAfter              run the handler again, then
+    │   ├── RetryAfter              run the handler again, then
+    │   └── Postpone                not now: run the handler later, as if it had not begun
     ├── BatchFailed                 raised by a batch handler: some of its events failed, by index
     ├── RequestError                a request that has no reply to give
     │   ├── RequestFailed           its handler failed for good, and says why
@@ -39,6 +40,7 @@
 An error of a driver is never part of the contract: it is chained as ``__cause__``.
 """
 
+from asyncio import Future
 from collections.abc import Mapping
 
 
@@ -108,7 +110,7 @@ class RegistryUnavailable(TransportError):
     """
 
     def __init__(self, text: str, seconds: float = 0.5) -> None:
-        self.seconds = seconds
+        self.seconds: float = seconds
         super().__init__(text)
 
     def __reduce__(self) -> tuple[type["RegistryUnavailable"], tuple[str, float]]:
@@ -124,7 +126,7 @@ class SendError(TransportError):
     """
 
     def __init__(self, failures: Mapping[int, TransportError], total: int) -> None:
-        self.failures = dict(sorted(failures.items()))
+        self.failures: dict[int, TransportError] = dict(sorted(failures.items()))
         self.total = total
         shown = "; ".join(f"#{index}: {error}" for index, error in list(self.failures.items())[:3])
         more = ", ..." if len(self.failures) > 3 else ""
@@ -186,13 +188,36 @@ class RetryAfter(HandlerDecision):
     def __init__(self, seconds: float, reason: str = "") -> None:
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"RetryAfter takes seconds from now on, not {seconds!r}")
-        self.seconds = float(seconds)
+        self.seconds: float = float(seconds)
         self.reason = reason
         super().__init__(f"again in {seconds:g} s" + (f": {reason}" if reason else ""))
 
     def __reduce__(self) -> tuple[type["RetryAfter"], tuple[float, str]]:
         """Pickle it by what it was made of."""
         return type(self), (self.seconds, self.reason)
+
+
+class Postpone(HandlerDecision):
+    """Not now: run the handler after so many seconds, as if this attempt had not begun.
+
+    For a middleware that limits what runs. The event gives its worker back and waits in place:
+    only the events of its key wait behind it. It is no failure: it is no attempt, and counts
+    neither for the retry policy and its time limit nor for a circuit breaker. Where the broker
+    wants an event back sooner (`Features.hold_limit`), the event waits at the broker instead, and
+    others of its key may overtake it.
+
+    until: brings the event back earlier, once it is done or cancelled.
+
+    Raises:
+        ValueError: the seconds are negative, or no number.
+    """
+
+    def __init__(self, seconds: float, *, until: Future[None] | None = None) -> None:
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"Postpone takes seconds from now on, not {seconds!r}")
+        self.seconds: float = float(seconds)
+        self.until = until
+        super().__init__(f"postponed for {seconds:g} s" + (" at most" if until else ""))
 
 
 class BatchFailed(DispytchError):
@@ -219,7 +244,7 @@ class BatchFailed(DispytchError):
                 raise ValueError(f"BatchFailed takes indexes from 0 on, not {index}")
         if not failures:
             raise ValueError("BatchFailed takes at least one failure; return when there is none")
-        self.failures = dict(sorted(failures.items()))
+        self.failures: dict[int, Exception] = dict(sorted(failures.items()))
         shown = "; ".join(
             f"#{index}: {type(error).__name__}: {error}"
             for index, error in list(self.failures.items())[:3]

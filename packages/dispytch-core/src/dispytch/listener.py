@@ -97,8 +97,8 @@ class EventListener:
         self._handlers = HandlerGroup()
         self._service: Service | None = None
         self._life: asyncio.Task[None] | None = None
-        self.outcomes = Outcomes()
-        self.overrides = Overrides()
+        self.outcomes: Outcomes = Outcomes()
+        self.overrides: Overrides = Overrides()
 
     def add_handler_group(self, group: HandlerGroup) -> None:
         """Take the handlers of a group; those that it is given later too, until the start."""

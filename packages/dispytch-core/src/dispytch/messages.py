@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dispytch.event_config import EventConfig
 
@@ -86,11 +87,16 @@ class Delivery(Message):
         self.value = value
         self.key = key
         self.headers = headers
-        self.config = None
-        self.repeats = None
+        self.config: EventConfig | None = None
+        self.repeats: Delivery | None = None
         self.lease = lease
         self.position = position
         self.timestamp_ms = timestamp_ms
 
-    __eq__ = object.__eq__  # pyright: ignore[reportAssignmentType]
-    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
+    if TYPE_CHECKING:
+
+        def __eq__(self, other: object) -> bool: ...
+        def __hash__(self) -> int: ...
+    else:
+        __eq__ = object.__eq__
+        __hash__ = object.__hash__

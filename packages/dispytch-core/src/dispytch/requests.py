@@ -13,7 +13,7 @@ from dispytch.messages import CORRELATION_ID, Delivery, Lease, Message
 from dispytch.replies import Asked, reply_topic
 from dispytch.transport import Backend, Consumer, Subscription, Topology
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 _WINDOW: Final = 1000
 
@@ -48,7 +48,7 @@ class Requests:
         self._opened: asyncio.Future[None] | None = None
         self._serving: asyncio.Task[None] | None = None
         self._consumer: Consumer | None = None
-        self.late = 0
+        self.late: int = 0
 
     async def ask(self, message: Message, send: Send, within: float, what: str) -> Delivery:
         """Send a request; return its reply. ``what`` names it in errors.

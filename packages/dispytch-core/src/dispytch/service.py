@@ -32,7 +32,7 @@ from dispytch.routing import Handler, PlannedRoute, Router
 from dispytch.settings import Settings
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 PROVIDED: Final = (EventEmitter,)
 """The types that a parameter of a handler or a dependency may simply ask for."""

@@ -9,6 +9,7 @@ from dispytch.dead_letters import FailurePolicy, Unhandled, checked, checked_unh
 from dispytch.delivery import Ordering
 from dispytch.exceptions import ConfigurationError
 from dispytch.middleware import Middleware
+from dispytch.middleware import checked as checked_middlewares
 from dispytch.replies import ReplyWriter
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Defaults
@@ -44,6 +45,7 @@ class Settings:
         self._check_flow()
         self._check_parts()
         checked(self.dead_letter)
+        checked_middlewares(self.middlewares)
         checked_unhandled(self.unhandled)
 
     @property
@@ -81,13 +83,8 @@ class Settings:
         require(_seconds(self.stuck_after), "stuck_after must be seconds", self.stuck_after)
 
     def _check_parts(self) -> None:
-        middlewares, breaker = self.middlewares, self.circuit_breaker
+        breaker = self.circuit_breaker
         require(isinstance(self.retry, RetryPolicy | None), "retry: no RetryPolicy", self.retry)
-        require(
-            isinstance(middlewares, Sequence) and all(map(callable, middlewares)),
-            "middlewares are callables",
-            middlewares,
-        )
         require(
             isinstance(breaker, CircuitBreaker | None),
             "circuit_breaker: no CircuitBreaker",

@@ -71,8 +71,8 @@ class Upcasts:
                     f"two upcasts lead from version {one.from_version} of {event!r}; keep one"
                 )
             steps[one.from_version] = one.step
-        self.oldest = min(steps)
-        self.newest = max(steps) + 1
+        self.oldest: int = min(steps)
+        self.newest: int = max(steps) + 1
         for version in range(self.oldest, self.newest):
             if version not in steps:
                 raise ConfigurationError(

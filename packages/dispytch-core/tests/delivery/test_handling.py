@@ -22,6 +22,7 @@ from dispytch.exceptions import (
     EventHalted,
     HandlerTimeout,
     MessageTooLarge,
+    Postpone,
     Reject,
     RetryAfter,
     SendError,
@@ -125,19 +126,20 @@ class Setup:
         self.outcomes = Outcomes()
         self.producer = FakeProducer()
         self.partings = Partings(self.producer, self.outcomes, system)
+        self.aftermath = Aftermath(
+            group="billing",
+            broker=broker or Broker(),
+            outcomes=self.outcomes,
+            clock=system,
+            observer=observer,
+        )
         self.handle = Handling(
             read=CloudEvents().reader(["ce_"]),
             router=Router(routes),
             retry_topic="billing.retry",
             unreadable=unreadable,
             unhandled=unhandled,
-            aftermath=Aftermath(
-                group="billing",
-                broker=broker or Broker(),
-                outcomes=self.outcomes,
-                clock=system,
-                observer=observer,
-            ),
+            aftermath=self.aftermath,
             partings=self.partings,
             lookups=Lookups(),
             outcomes=self.outcomes,
@@ -463,6 +465,44 @@ async def test_the_time_limit_ends_retry_after_too() -> None:
     setup = Setup(route(Handler([RetryAfter(3)]), retry=policy, dead_letter=DEAD))
     assert await setup.handle(delivery(), None) is None
     assert setup.outcomes.dead_lettered == 1
+
+
+async def test_a_postponed_run_is_no_attempt_and_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handler = Handler([Postpone(50), ValueError(), Postpone(50)])
+    policy = RetryPolicy(attempts=2, delay=1.0, jitter=False, time_limit=2.0)
+    setup = Setup(route(handler, retry=policy))
+    one = delivery()
+    owed = await setup.handle(one, None)
+    assert attempts(owed) == [(1, 150.0)]
+    assert caplog.records == []
+    assert setup.aftermath.last_error is None
+    for number, now, due in ((1, 150.0, 151.0), (2, 151.0, 201.0)):
+        setup.clock.now = now
+        owed = await setup.handle(one, owed)
+        assert attempts(owed) == [(2, due)], number
+    setup.clock.now = 201.0
+    assert await setup.handle(one, owed) is None
+    assert handler.attempts == [1, 1, 2, 2]
+    assert setup.outcomes == Outcomes(handled=1, retried=1, postponed=2)
+
+
+async def test_a_run_that_is_postponed_beyond_the_hold_limit_goes_through_the_broker() -> None:
+    handler = Handler([Postpone(10), Postpone(2000)])
+    policy = RetryPolicy(delayed=True)
+    setup = Setup(
+        route(handler, retry=policy, dead_letter=DEAD), broker=Broker(delay=True, hold_limit=1500)
+    )
+    one = delivery()
+    owed = await setup.handle(one, None)
+    assert attempts(owed) == [(1, 110.0)], "in place, whatever the policy says of retries"
+    setup.clock.now = 110.0
+    assert await setup.handle(one, owed) is None
+    ((message, delay),) = setup.producer.sent
+    assert (message.topic, delay) == ("billing.retry", 2000.0)
+    assert setup.producer.headers["dispytch-attempt"] == "1"
+    assert setup.producer.headers["dispytch-failures"] == "0"
 
 
 DELAYED = RetryPolicy(attempts=3, delay=10.0, factor=1.0, jitter=False, delayed=True)

@@ -114,6 +114,22 @@ def test_middlewares_of_outer_groups_come_first() -> None:
     ]
 
 
+def test_a_handler_s_own_middlewares_are_within_those_of_its_groups() -> None:
+    outer, inner = HandlerGroup(middlewares=[first]), HandlerGroup(middlewares=[second])
+    inner.handler(topic="t", middlewares=[third, first])(handle)
+    outer.add_handler_group(inner)
+    (registration,) = outer.registrations()
+    assert registration.middlewares == (first, second, third, first)
+
+
+def test_what_cannot_be_a_middleware_is_refused_where_it_is_written() -> None:
+    wrong: Any = [print, "log"]
+    with pytest.raises(ConfigurationError, match="'log'"):
+        HandlerGroup(middlewares=wrong)
+    with pytest.raises(InvalidHandler, match=r"handle: .*'log'"):
+        HandlerGroup().handler(topic="t", middlewares=wrong)(handle)
+
+
 def test_the_order_is_that_of_registration_at_any_depth() -> None:
     outer, inner = HandlerGroup("o"), HandlerGroup("i")
     outer.handler(event="1")(handle)

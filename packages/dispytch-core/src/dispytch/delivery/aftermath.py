@@ -18,6 +18,7 @@ from dispytch.exceptions import (
     DecodeError,
     EventHalted,
     ParameterInvalid,
+    Postpone,
     Reject,
     RetryAfter,
     SerializationError,
@@ -26,7 +27,7 @@ from dispytch.messages import Delivery
 from dispytch.redelivery import Redelivery
 from dispytch.routing import Route
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,8 @@ class Aftermath:
         Raises:
             EventHalted: it must neither be settled nor passed over.
         """
+        if isinstance(error, Postpone):
+            return self._postponed(failed, delivery, error)
         if not isinstance(error, RetryAfter):
             failed.failures += 1
         self._note(failed.route.name, error)
@@ -128,9 +131,20 @@ class Aftermath:
                 return retry.next_delay(attempt=failed.failures, error=error, elapsed=elapsed)
 
     def _goes_through_the_broker(self, failed: Attempt, delay: float) -> bool:
+        return failed.route.retry.delayed or self._beyond_hold_limit(failed, delay)
+
+    def _beyond_hold_limit(self, attempt: Attempt, delay: float) -> bool:
         limit = self._broker.hold_limit
-        held = self._clock() - failed.arrived + delay
-        return failed.route.retry.delayed or (limit is not None and held > limit)
+        return limit is not None and self._clock() - attempt.arrived + delay > limit
+
+    def _postponed(self, attempt: Attempt, delivery: Delivery, decision: Postpone) -> Owed:
+        """The same attempt, later; the time in between counts for nothing."""
+        self._outcomes.postponed += 1
+        seconds = decision.seconds
+        attempt.postpone(seconds, self._clock(), decision.until)
+        if self._beyond_hold_limit(attempt, seconds):
+            return self._through_the_broker(attempt, delivery, seconds, number=attempt.number)
+        return attempt
 
     def _in_place(
         self, failed: Attempt, delivery: Delivery, delay: float, shown: Exception | None
@@ -159,18 +173,25 @@ class Aftermath:
             where,
             exc_info=shown,
         )
+        return self._through_the_broker(failed, delivery, delay, number=failed.number + 1)
+
+    def _through_the_broker(
+        self, last: Attempt, delivery: Delivery, delay: float, *, number: int
+    ) -> Parting:
+        """Attempt ``number``, which comes back from the broker; ``last`` is what was tried here."""
         now = self._wall()
         redelivery = Redelivery(
             topic=delivery.topic,
-            handler=failed.route.name,
-            handler_topic=failed.route.topic_name,
-            attempt=failed.number + 1,
-            failures=failed.failures,
-            first_attempt=round((now - (self._clock() - failed.began)) * 1000),
+            handler=last.route.name,
+            handler_topic=last.route.topic_name,
+            attempt=number,
+            failures=last.failures,
+            first_attempt=round((now - (self._clock() - last.began)) * 1000),
             due=math.ceil((now + delay) * 1000),
         )
         message = redelivery.message(delivery, self._group)
         native = delay if self._broker.delay else None
+        where = place(delivery, last.route.name, last.number)
         return Parting("delayed", message, native, where, self._clock())
 
 

@@ -1,5 +1,6 @@
 """What is still owed to an event before it may be settled."""
 
+from asyncio import Future
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,8 @@ class Attempt:
     """A run of a handler, due at ``due``; times are the event loop's, in seconds.
 
     ``number`` counts from 1, ``failures`` are those that count for the retry policy. The first
-    attempt began at ``began``; here the event arrived at ``arrived``.
+    attempt began at ``began``; here the event arrived at ``arrived``. Once ``until`` is done, the
+    run is due at once.
     """
 
     route: Route
@@ -21,6 +23,18 @@ class Attempt:
     began: float
     arrived: float
     due: float
+    until: Future[None] | None = None
+
+    def postpone(self, seconds: float, now: float, until: Future[None] | None) -> None:
+        """Move it into the future; the time until then counts for nothing."""
+        self.due, self.until = now + seconds, until
+        self.began += seconds
+
+    def hasten(self, now: float) -> None:
+        """Make a postponed attempt due now."""
+        if self.due > now:
+            self.began -= self.due - now
+            self.due = now
 
 
 @dataclass(eq=False, slots=True)
@@ -36,6 +50,7 @@ class Parting:
     place: str
     due: float
     tries: int = 0
+    until: None = None
 
 
 Owed = Attempt | Parting

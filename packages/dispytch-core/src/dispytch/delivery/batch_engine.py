@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import Protocol
 
 from dispytch.circuit_breaker import Circuit
@@ -10,10 +11,11 @@ from dispytch.delivery.attempt import Owed
 from dispytch.delivery.batch_lanes import BatchLane, BatchLanes, Taken
 from dispytch.delivery.engine import Engine
 from dispytch.delivery.lanes import Lane, Ordering
+from dispytch.delivery.pause import Pause
 from dispytch.messages import Delivery, Lease
 from dispytch.routing import Batching
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 
 class HandlesBatches(Protocol):
@@ -81,8 +83,8 @@ class BatchEngine(Engine):
         left = await self._handle_batch(lane.taken, self._settle)
         self._batch_lanes.give_back(lane, left)
         if left:
-            due = min(one.due for owed in left.values() for one in owed or ())
-            self._call_at(due, self._again, lane)
+            owed = [one for owings in left.values() for one in owings or ()]
+            Pause(self._clock, owed, partial(self._again, lane))
 
     def _settle(self, delivery: Delivery) -> None:
         self._ack(delivery)
@@ -103,7 +105,7 @@ class BatchEngine(Engine):
         if batch.size > self._share():
             self._warn(batch.size)
         due = self._unsettled[lane.first] + batch.wait
-        return None if due <= self._now() else self._call_at(due, self._ripen, lane)
+        return None if due <= self._now() else self._clock.call_at(due, self._ripen, lane)
 
     def _ripen(self, lane: BatchLane) -> None:
         self._batch_lanes.ripen(lane)

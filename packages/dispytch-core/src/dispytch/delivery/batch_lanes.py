@@ -23,15 +23,15 @@ class BatchLane(Lane):
 
     __slots__ = ("alarm", "batching", "hurried", "taken")
 
-    stream: "BatchStream"
+    stream: "BatchStream"  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self, stream: "BatchStream", key: Hashable, first: Delivery, batching: Batching
     ) -> None:
         super().__init__(stream, key, first)
-        self.batching = batching
+        self.batching: Batching = batching
         self.taken: Taken = {}
-        self.hurried = False
+        self.hurried: bool = False
         self.alarm: Timer | None = None
 
     @property
@@ -51,7 +51,7 @@ class BatchLane(Lane):
         """Keep what is left of the batch, or go on to the next one; whether there is anything."""
         self.taken = left
         if left:
-            self.first = next(iter(left))
+            self.first: Delivery = next(iter(left))
         elif self.behind:
             self.first = self.behind.popleft()
         else:
@@ -75,8 +75,8 @@ class BatchStream(LeasedStream):
 
     def __init__(self, lease: Lease) -> None:
         super().__init__(lease)
-        self.held = 0
-        self.busy = 0
+        self.held: int = 0
+        self.busy: int = 0
         self.filling: dict[BatchLane, None] = {}
 
 

@@ -10,11 +10,12 @@ from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.delivery.attempt import Owed
 from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.delivery.pause import Pause
 from dispytch.delivery.workers import WorkerPool
 from dispytch.messages import Delivery, Lease
 from dispytch.transport import Consumer
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 Handle = Callable[[Delivery, Sequence[Owed] | None], Awaitable[Sequence[Owed] | None]]
 """Runs a delivery's handlers; see `dispytch.delivery.handling.Handling.handle`."""
@@ -50,7 +51,7 @@ class Engine:
         self._pool = WorkerPool(self._lanes, start, self._finish, concurrency, circuit, clock)
         self._loop = asyncio.get_running_loop()
         self._now = clock.time
-        self._call_at = clock.call_at
+        self._clock = clock
         self._stopping = asyncio.Event()
         self._unsettled: dict[Delivery, float] = {}
         self._consumer: Consumer | None = None
@@ -149,7 +150,7 @@ class Engine:
     def _finish(self, lane: Lane, owed: Sequence[Owed] | None) -> None:
         if owed is not None:
             lane.owed = owed
-            self._call_at(min(one.due for one in owed), self._again, lane)
+            Pause(self._clock, owed, partial(self._again, lane))
         else:
             delivery = lane.first
             self._ack(delivery)

@@ -31,7 +31,7 @@ from dispytch.routing import Answering, Route, Router
 from dispytch.serialization import Unresolved
 from dispytch.serialization.wire import Reader
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 T = TypeVar("T")
 

@@ -24,13 +24,13 @@ class Lane:
     __slots__ = ("behind", "first", "gone", "key", "owed", "stream")
 
     def __init__(self, stream: "LeasedStream", key: Hashable, first: Delivery) -> None:
-        self.stream = stream
-        self.key = key
-        self.first = first
+        self.stream: LeasedStream = stream
+        self.key: Hashable = key
+        self.first: Delivery = first
         # Most lanes never hold a second event, and an empty deque costs as much as all the rest.
         self.behind: deque[Delivery] | None = None
         self.owed: Sequence[Owed] | None = None
-        self.gone = False
+        self.gone: bool = False
 
     @property
     def lease(self) -> Lease:
@@ -58,9 +58,9 @@ class LeasedStream:
     __slots__ = ("furthest", "lanes", "lease")
 
     def __init__(self, lease: Lease) -> None:
-        self.lease = lease
+        self.lease: Lease = lease
         self.lanes: dict[Hashable, Lane] = {}
-        self.furthest = -1
+        self.furthest: int = -1
 
 
 class Lanes:

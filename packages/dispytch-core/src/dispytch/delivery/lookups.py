@@ -7,7 +7,7 @@ from typing import Any
 from dispytch.exceptions import RegistryUnavailable
 from dispytch.serialization import Unresolved, resolved
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 
 class Lookups:

@@ -9,6 +9,7 @@ class Outcomes:
 
     handled: handlers that returned.
     skipped: handlers that raised `Skip`.
+    postponed: runs that raised `Postpone`: they wait, and begin anew.
     retried: attempts that failed and are followed by another, here.
     delayed: attempts that failed and are followed by another, through the broker.
     dead_lettered: given up, and sent to a dead-letter topic, confirmed.
@@ -21,6 +22,7 @@ class Outcomes:
 
     handled: int = 0
     skipped: int = 0
+    postponed: int = 0
     retried: int = 0
     delayed: int = 0
     dead_lettered: int = 0

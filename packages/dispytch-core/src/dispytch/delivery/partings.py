@@ -20,7 +20,7 @@ from dispytch.exceptions import (
 from dispytch.replies import too_large
 from dispytch.transport import Producer
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0

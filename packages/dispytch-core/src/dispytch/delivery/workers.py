@@ -14,7 +14,7 @@ from dispytch.delivery.lanes import Lane, Lanes
 from dispytch.exceptions import DispytchError
 from dispytch.messages import Lease
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 Owing = Sequence[Owed] | None
 

@@ -12,7 +12,7 @@ from dispytch.dependencies.places import Places, Values, invocation, making, ope
 from dispytch.dependencies.plan import Call, Step
 from dispytch.exceptions import DependencyError
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 _Exit = Callable[
     [type[BaseException] | None, BaseException | None, TracebackType | None],

@@ -76,7 +76,7 @@ class Graph:
         self._shared: dict[object, int] = {}
         self.steps: list[Step] = []
         self.asked: set[type] = set()
-        self.takes_event = False
+        self.takes_event: bool = False
         self.bodies: list[tuple[Path, Any]] = []
 
     def call(self, kind: Kind, func: Callable[..., Any], path: Path, *, thread: bool) -> Call:

@@ -18,6 +18,7 @@ from dispytch.dependencies.plan import (
     TheEvent,
 )
 from dispytch.dependencies.threads import in_thread
+from dispytch.events import Event
 
 Values = list[Any]
 """The event, what is known before it comes, what is read off it, then the result of each step."""
@@ -39,8 +40,8 @@ class Places:
         sources = [argument.source for call in calls for argument in call.arguments]
         fixed = [one for one in sources if isinstance(one, (Provided, Constant, OfApp))]
         read = list(dict.fromkeys(one for one in sources if isinstance(one, FromEvent)))
-        self.known = tuple(_known(one, values, of_app) for one in fixed)
-        self.reads = tuple(one.read for one in read)
+        self.known: tuple[object, ...] = tuple(_known(one, values, of_app) for one in fixed)
+        self.reads: tuple[Callable[[Event[Any]], Any], ...] = tuple(one.read for one in read)
         self._before = [TheEvent(), *fixed, *read]
 
     def of(self, argument: Argument) -> int:

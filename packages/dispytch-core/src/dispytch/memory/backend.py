@@ -61,7 +61,7 @@ class MemoryBackend(Backend):
         declare: Declare = "auto",
         broker: MemoryBroker | None = None,
     ) -> None:
-        self.config = MemoryConfig.of(
+        self.config: MemoryConfig = MemoryConfig.of(
             name=name,
             partitions=partitions,
             retention=retention,

@@ -21,8 +21,8 @@ class MemoryBroker:
     _named: ClassVar[dict[str, "MemoryBroker"]] = {}
 
     def __init__(self) -> None:
-        self.room = Bell()
-        self.delayed = Delayed()
+        self.room: Bell = Bell()
+        self.delayed: Delayed = Delayed()
         self._topics: dict[str, Topic] = {}
         self._groups: dict[str, Group] = {}
 

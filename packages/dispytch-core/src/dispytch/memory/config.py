@@ -1,6 +1,6 @@
 """The configuration of the in-memory backend."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,7 +19,7 @@ class MemoryConfig(BaseModel):
     declare: what becomes of missing topics: made, checked for, or not looked for.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default="default", min_length=1)
     partitions: int = Field(default=4, ge=1)

@@ -13,7 +13,7 @@ from dispytch.memory.topic import Stream, Topic
 from dispytch.messages import Delivery, Lease
 from dispytch.transport import Consumer, OnRevoke, Subscription
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 _GRACE = 1.0
 """Seconds that a listener may take beyond its drain timeout to give streams up."""

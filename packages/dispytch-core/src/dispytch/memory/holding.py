@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from dispytch.memory.cursor import Cursor
 from dispytch.memory.topic import Stream
 from dispytch.messages import Delivery, Lease
 
@@ -16,11 +17,11 @@ class Holding:
     __slots__ = ("_stream", "cursor", "lease", "paused", "queued", "revoked")
 
     def __init__(self, stream: Stream) -> None:
-        self.lease = Lease(stream.topic, stream.name)
-        self.cursor = stream.cursor
-        self.paused = False
-        self.revoked = False
-        self.queued = False
+        self.lease: Lease = Lease(stream.topic, stream.name)
+        self.cursor: Cursor = stream.cursor
+        self.paused: bool = False
+        self.revoked: bool = False
+        self.queued: bool = False
         self._stream = stream
 
     def watch(self, arrived: Callable[["Holding"], None]) -> None:

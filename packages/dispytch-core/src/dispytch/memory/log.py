@@ -23,8 +23,8 @@ class PartitionLog:
     def __init__(self, retention: int) -> None:
         self._retention = retention
         self._ring: list[Record] = []
-        self.start = 0
-        self.end = 0
+        self.start: int = 0
+        self.end: int = 0
 
     @property
     def full(self) -> bool:

@@ -23,10 +23,10 @@ class Stream:
 
     def __init__(self, partition: "Partition", cursor: Cursor) -> None:
         self._partition = partition
-        self.topic = partition.topic
-        self.name = partition.name
-        self.room = partition.room
-        self.cursor = cursor
+        self.topic: str = partition.topic
+        self.name: str = partition.name
+        self.room: Bell = partition.room
+        self.cursor: Cursor = cursor
         self.arrived: Callable[[], None] = _to_nobody
 
     def release(self) -> None:
@@ -43,9 +43,9 @@ class Partition:
     """A log, and the groups that read it. ``room`` is rung when a full log may have room again."""
 
     def __init__(self, topic: str, number: int, *, retention: int, room: Bell) -> None:
-        self.topic = topic
-        self.name = f"{topic}[{number}]"
-        self.room = room
+        self.topic: str = topic
+        self.name: str = f"{topic}[{number}]"
+        self.room: Bell = room
         self._log = PartitionLog(retention)
         self._streams: list[Stream] = []
 
@@ -86,8 +86,8 @@ class Topic:
     """A name and its partitions, whose number is fixed when it is made."""
 
     def __init__(self, name: str, *, partitions: int, retention: int, room: Bell) -> None:
-        self.name = name
-        self.partitions = [
+        self.name: str = name
+        self.partitions: list[Partition] = [
             Partition(name, number, retention=retention, room=room) for number in range(partitions)
         ]
         self._unkeyed = 0

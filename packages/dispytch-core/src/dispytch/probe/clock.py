@@ -105,7 +105,7 @@ class _Timer:
     def __init__(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
         self._callback = callback
         self._args = args
-        self.cancelled = False
+        self.cancelled: bool = False
 
     def cancel(self) -> None:
         self.cancelled = True

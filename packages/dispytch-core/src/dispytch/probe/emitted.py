@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast, overload
+from typing import ClassVar, TypeVar, cast, overload
 
 from pydantic import TypeAdapter
 
@@ -79,7 +79,7 @@ class Emitted(Sequence[Emission]):
             return NotImplemented
         return list(self) == list(cast("Sequence[object]", other))
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __len__(self) -> int:
         """How many there are."""

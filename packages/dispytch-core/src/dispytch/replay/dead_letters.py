@@ -17,7 +17,7 @@ from dispytch.replay.reading import nothing_to_revoke, until_the_end
 from dispytch.topics import one_name
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 Select = Callable[[DeadLetter], bool]
 """Whether a dead letter is meant."""
@@ -56,7 +56,7 @@ class DeadLetters:
             raise ConfigurationError("DeadLetters needs the topic and the group of a listener")
         self._backend = backend_from(backend)
         self._group = group
-        self.topic = destination.of(one_name(topic), group)
+        self.topic: str = destination.of(one_name(topic), group)
 
     async def read(self, *, select: Select | None = None, limit: int = 1000) -> list[DeadLetter]:
         """The dead letters there are, oldest first in each stream; none is changed.

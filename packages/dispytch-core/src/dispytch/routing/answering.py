@@ -14,7 +14,7 @@ from dispytch.exceptions import EncodeError, InvalidHandler
 from dispytch.messages import Delivery, Message
 from dispytch.replies import Asked, ReplyWriter
 
-logger = logging.getLogger("dispytch")
+logger: logging.Logger = logging.getLogger("dispytch")
 
 
 @dataclass(frozen=True, slots=True)

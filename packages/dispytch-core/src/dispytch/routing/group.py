@@ -10,6 +10,7 @@ from dispytch.dead_letters import FailurePolicy, checked
 from dispytch.dependencies.callables import full_name_of
 from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Middleware
+from dispytch.middleware import checked as checked_middlewares
 from dispytch.retry import ErrorTypes, RetryPolicy
 from dispytch.routing.registration import Handler, Registration
 from dispytch.upcasts import Upcast
@@ -50,7 +51,7 @@ class HandlerGroup:
         self._default_event = default_event
         self._prefix = prefix
         self._dead_letter = None if dead_letter is None else checked(dead_letter)
-        self._middlewares = tuple(middlewares)
+        self._middlewares = checked_middlewares(middlewares)
         self._upcasts = _checked_upcasts(upcasts)
         self._members: list[Registration | HandlerGroup] = []
 
@@ -67,6 +68,7 @@ class HandlerGroup:
         timeout: float | None = None,
         answers: bool | None = None,
         batch: Batch | None = None,
+        middlewares: Sequence[Middleware] = (),
     ) -> Callable[[F], F]:
         """Register the decorated function, async or not; it stays callable as it is.
 
@@ -80,6 +82,7 @@ class HandlerGroup:
         answers: whether it answers requests, with what it returns or with its failure. When not
             given it does, unless its return annotation is None.
         batch: have it take ``list[Event[Body]]``, see `Batch`; it answers no requests then.
+        middlewares: around this handler, within those of its groups, the first one outermost.
 
         Raises:
             InvalidHandler: options that contradict each other or make no sense.
@@ -104,6 +107,7 @@ class HandlerGroup:
                     timeout=_timeout(timeout),
                     answers=_answers(answers),
                     batch=_batch(batch),
+                    middlewares=checked_middlewares(middlewares),
                 )
             except ConfigurationError as error:
                 raise InvalidHandler(f"handler {full_name_of(function)}: {error}") from error

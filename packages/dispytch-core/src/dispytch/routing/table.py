@@ -22,10 +22,10 @@ class Table:
 
     def __init__(self, routes: Routes) -> None:
         self.routes = routes
-        self.by_pattern = any(route.pattern is not None for route in routes)
-        self.topic_name = min(routes, key=_specificity).topic_name
+        self.by_pattern: bool = any(route.pattern is not None for route in routes)
+        self.topic_name: str = min(routes, key=_specificity).topic_name
         self.batching: Batching | None = routes[0].batching
-        self.of_any = _once(route for route in routes if route.event is None)
+        self.of_any: Routes = _once(route for route in routes if route.event is None)
         self.by_type: dict[str | None, Routes] = {
             event_type: _once(route for route in routes if route.event in (None, event_type))
             for event_type in {route.event for route in routes if route.event is not None}

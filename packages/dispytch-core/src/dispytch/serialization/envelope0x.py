@@ -22,7 +22,8 @@ _MILLISECONDS_FROM: Final = 1e11
 class Envelope0x(WireFormat):
     """Writes ``{"id", "type", "body", "timestamp"}``, with the timestamp in whole milliseconds.
 
-    That is what 0.10 writes and insists on. A timestamp in seconds or in ISO 8601 is read as well.
+    That is what 0.10 writes and insists on. A timestamp in seconds or in ISO 8601 is read as well,
+    and none at all, as 0.9 has it.
 
     Reads it, and everything that ``otherwise`` reads (CloudEvents by default), so that a topic may
     hold both while a system moves from one to the other.
@@ -56,7 +57,7 @@ def _parsed(value: bytes) -> dict[str, Any] | None:
         event: Any = pydantic_core.from_json(value)
     except ValueError:
         return None
-    is_envelope = isinstance(event, dict) and cast(Any, event).keys() == _FIELDS
+    is_envelope = isinstance(event, dict) and cast(Any, event).keys() | {"timestamp"} == _FIELDS
     return cast("dict[str, Any]", event) if is_envelope else None
 
 
@@ -67,7 +68,7 @@ def _envelope(event: dict[str, Any]) -> Envelope:
         id=str(event["id"]),
         type=event["type"],
         source=None,
-        time=_time(event["timestamp"]),
+        time=_time(event["timestamp"]) if "timestamp" in event else None,
         content_type=JSON,
         data=pydantic_core.to_json(event["body"], inf_nan_mode="constants"),
     )

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar, Self, Unpack
 
+from dispytch.event_config import EventConfig
 from dispytch.kafka.clients import admin
 from dispytch.kafka.config import KafkaConfig, KafkaOptions
 from dispytch.kafka.consumer import KafkaConsumer
@@ -27,7 +28,7 @@ class KafkaBackend(Backend):
     """
 
     contract: ClassVar[int] = 1
-    event_config = KafkaEventConfig
+    event_config: ClassVar[type[EventConfig] | None] = KafkaEventConfig
     features: ClassVar[Features] = Features(
         durable=True,
         history=True,
@@ -43,7 +44,7 @@ class KafkaBackend(Backend):
         bootstrap_servers: str | Sequence[str] = "localhost:9092",
         **options: Unpack[KafkaOptions],
     ) -> None:
-        self.config = KafkaConfig.of(bootstrap_servers=bootstrap_servers, **options)
+        self.config: KafkaConfig = KafkaConfig.of(bootstrap_servers=bootstrap_servers, **options)
         self._topics = Topics(self.config)
 
     @classmethod

@@ -27,7 +27,7 @@ from dispytch.kafka.driver import (
 from dispytch.kafka.driver_log import quieten
 from dispytch.transport import Subscription
 
-logger = logging.getLogger("dispytch.kafka")
+logger: logging.Logger = logging.getLogger("dispytch.kafka")
 
 AnyClient = TypeVar("AnyClient", bound=Client)
 

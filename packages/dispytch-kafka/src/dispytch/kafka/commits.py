@@ -10,7 +10,7 @@ from dispytch.kafka.failures import has_lost_membership, is_hopeless
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 
-logger = logging.getLogger("dispytch.kafka")
+logger: logging.Logger = logging.getLogger("dispytch.kafka")
 
 INTERVAL: Final = 0.5
 TIMEOUT: Final = 5.0

@@ -1,6 +1,6 @@
 """The configuration of the Kafka backend."""
 
-from typing import Annotated, Any, Literal, Self, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, Self, TypedDict
 
 from pydantic import (
     BaseModel,
@@ -76,7 +76,7 @@ class KafkaConfig(BaseModel):
         long it takes at most until a pattern finds a topic that is made later.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
     )
 

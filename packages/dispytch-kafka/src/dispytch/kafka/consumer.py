@@ -18,7 +18,7 @@ from dispytch.kafka.watch import Watch
 from dispytch.messages import Delivery, Lease
 from dispytch.transport import Consumer, OnRevoke, Subscription
 
-logger = logging.getLogger("dispytch.kafka")
+logger: logging.Logger = logging.getLogger("dispytch.kafka")
 
 _BACKOFF: Final = 1.0
 _MAX_FAILURES: Final = 5

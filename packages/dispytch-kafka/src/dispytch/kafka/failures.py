@@ -4,9 +4,12 @@ from aiokafka import errors  # type: ignore[import-untyped,unused-ignore]
 
 from dispytch.exceptions import MessageTooLarge, TransportError
 
-KafkaError = errors.KafkaError
-ClientClosed = errors.ProducerClosed
-TooLarge = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
+KafkaError: type[Exception] = errors.KafkaError
+ClientClosed: type[Exception] = errors.ProducerClosed
+TooLarge: tuple[type[Exception], ...] = (
+    errors.MessageSizeTooLargeError,
+    errors.RecordListTooLargeError,
+)
 
 _HOPELESS = (
     errors.TopicAuthorizationFailedError,

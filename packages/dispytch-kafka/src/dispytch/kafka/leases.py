@@ -19,7 +19,7 @@ class Leases:
         self._max_in_flight: Final = max_in_flight
         self._held: dict[TopicPartition, KafkaLease] = {}
         self._window = max_in_flight
-        self.is_crowded = False
+        self.is_crowded: bool = False
 
     def __iter__(self) -> Iterator[KafkaLease]:
         return iter(list(self._held.values()))

@@ -18,7 +18,7 @@ from dispytch.kafka.pump import Pump
 from dispytch.kafka.topic_names import subscribed_regex
 from dispytch.transport import OnRevoke, Subscription
 
-logger = logging.getLogger("dispytch.kafka")
+logger: logging.Logger = logging.getLogger("dispytch.kafka")
 
 _GRACE: Final = 1.0
 """Seconds that core may take beyond its drain timeout to give streams up."""
@@ -58,9 +58,9 @@ class Membership:
         self._giving_up: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Future[None]] = set()
         self._unfit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.assigned = asyncio.Event()
-        self.commits = Commits(client, leases, self.forfeit)
-        self.pump = Pump(
+        self.assigned: asyncio.Event = asyncio.Event()
+        self.commits: Commits = Commits(client, leases, self.forfeit)
+        self.pump: Pump = Pump(
             client,
             leases,
             sign_of_life=min(1.0, config.max_poll_interval / 4),

@@ -12,7 +12,7 @@ from dispytch.kafka.failures import ClientClosed, TooLarge, needs_new_producer, 
 from dispytch.kafka.sending import Parcel
 from dispytch.kafka.uplink import Uplink
 
-logger = logging.getLogger("dispytch.kafka")
+logger: logging.Logger = logging.getLogger("dispytch.kafka")
 
 _PATIENCE: Final = 1.0
 _PAUSE: Final = 0.2

@@ -28,7 +28,7 @@ from dispytch.kafka.uplink import Uplink
 from dispytch.messages import Message
 from dispytch.transport import Producer
 
-logger = logging.getLogger("dispytch.kafka")
+logger: logging.Logger = logging.getLogger("dispytch.kafka")
 
 
 class KafkaProducer(Producer):

@@ -20,7 +20,7 @@ class Sending:
         self._total = self._open = total
         self._failures: dict[int, TransportError] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.over = False
+        self.over: bool = False
 
     def confirm(self) -> None:
         """One more is durable, or has failed."""

@@ -45,7 +45,7 @@ class Watch(Membership):
         super().__init__(
             client, config, subscription, leases, on_revoke, arrived, starts_at_end=not places
         )
-        self.commits = _NoCommits(client, leases, self.forfeit)
+        self.commits: Commits = _NoCommits(client, leases, self.forfeit)
         self._places = places
         self._growing: asyncio.Task[None] | None = None
 

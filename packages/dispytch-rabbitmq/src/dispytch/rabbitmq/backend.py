@@ -4,8 +4,9 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Self, TypedDict, Unpack
+from typing import ClassVar, Self, TypedDict, Unpack
 
+from dispytch.event_config import EventConfig
 from dispytch.exceptions import BrokerUnreachable, TopologyError
 from dispytch.rabbitmq.config import RabbitMQConfig, configure, configure_from_url, queues_of
 from dispytch.rabbitmq.consumer import RabbitMQConsumer
@@ -41,7 +42,7 @@ from dispytch.transport import (
     Topology,
 )
 
-logger = logging.getLogger("dispytch.rabbitmq")
+logger: logging.Logger = logging.getLogger("dispytch.rabbitmq")
 
 
 class RabbitMQOptions(TypedDict, total=False):
@@ -81,8 +82,8 @@ class RabbitMQBackend(Backend):
     """
 
     contract = 1
-    event_config = RabbitMQEventConfig
-    features = Features(
+    event_config: ClassVar[type[EventConfig] | None] = RabbitMQEventConfig
+    features: ClassVar[Features] = Features(
         durable=True,
         history=False,
         shared_order=False,
@@ -202,7 +203,8 @@ class RabbitMQBackend(Backend):
     def _configure(self, config: RabbitMQConfig) -> None:
         self.config: RabbitMQConfig = config
         shared_order = config.partitions is not None
-        self.features = replace(type(self).features, shared_order=shared_order)  # type: ignore[misc]
+        # Those of this backend, in front of those of its class.
+        vars(self)["features"] = replace(type(self).features, shared_order=shared_order)
 
     def _queues(self, topology: Topology) -> tuple[GroupQueue, ...]:
         check_topics(topology.topics)

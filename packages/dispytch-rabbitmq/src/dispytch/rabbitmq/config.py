@@ -1,7 +1,7 @@
 """How to reach RabbitMQ, and what to make there."""
 
 import ssl
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
@@ -63,7 +63,7 @@ class RabbitMQConfig(BaseModel):
     connection_name: shown in the broker's list of connections.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     host: str = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] | None = None

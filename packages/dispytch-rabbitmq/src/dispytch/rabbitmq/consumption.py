@@ -39,7 +39,7 @@ class Consumption:
     """
 
     def __init__(self, queue: GroupQueue, prefetch: int, arrived: Callable[[], None]) -> None:
-        self.lease = QueueLease(queue.topic, queue.name, consumption=self)
+        self.lease: QueueLease = QueueLease(queue.topic, queue.name, consumption=self)
         self._topic_of = queue.topic_of
         self.buffer: deque[Delivery] = deque()
         self.paused = False

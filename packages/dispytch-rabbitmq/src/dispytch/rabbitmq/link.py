@@ -15,7 +15,7 @@ from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.driver import Channel, Connection
 from dispytch.rabbitmq.failures import AmqpError, reason
 
-logger = logging.getLogger("dispytch.rabbitmq")
+logger: logging.Logger = logging.getLogger("dispytch.rabbitmq")
 
 CHANNEL_TIMEOUT = 10.0
 """Seconds in which the broker must have opened and prepared a channel."""

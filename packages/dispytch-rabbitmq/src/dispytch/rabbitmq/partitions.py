@@ -24,7 +24,7 @@ from dispytch.rabbitmq.probes import send_probe
 from dispytch.rabbitmq.stream import QueueStream
 from dispytch.transport import OnRevoke
 
-logger = logging.getLogger("dispytch.rabbitmq")
+logger: logging.Logger = logging.getLogger("dispytch.rabbitmq")
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at how many members there are."""
@@ -55,7 +55,7 @@ class Partitions:
         self._probed: set[Consumption] = set()
         self._probing: set[asyncio.Task[None]] = set()
         self._channel: Channel | None = None
-        self.members = 1
+        self.members: int = 1
         """How many members there were at the last look, this one included."""
 
     @property

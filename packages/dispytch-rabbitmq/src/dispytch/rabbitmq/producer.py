@@ -32,7 +32,7 @@ from dispytch.rabbitmq.refusals import is_about_a_message, refused
 from dispytch.rabbitmq.topology import check_routing_key, check_topics
 from dispytch.transport import Producer
 
-logger = logging.getLogger("dispytch.rabbitmq")
+logger: logging.Logger = logging.getLogger("dispytch.rabbitmq")
 
 _KNOWN_TOPICS = 10_000
 

@@ -16,7 +16,7 @@ from dispytch.rabbitmq.link import Link, backoff
 from dispytch.rabbitmq.topology import GroupQueue
 from dispytch.transport import OnRevoke
 
-logger = logging.getLogger("dispytch.rabbitmq")
+logger: logging.Logger = logging.getLogger("dispytch.rabbitmq")
 
 _GHOST_LOOKS: Final = 20
 _GHOST_PAUSE: Final = 0.1
@@ -39,7 +39,7 @@ class QueueStream:
         self._config = config
         self._arrived = arrived
         self._stopped = False
-        self.current = self._consumption()
+        self.current: Consumption = self._consumption()
 
     @property
     def held(self) -> bool:

@@ -16,7 +16,7 @@ from dispytch.serialization.codec import BodyCodec, Change
 from dispytch.serialization.extras import required
 from dispytch.serialization.formats.avro_schema import AvroSchema, derived, kind_of
 from dispytch.serialization.formats.avro_values import shape_of
-from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec
+from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import validated
 
 _MARK: Final = b"\xc3\x01"
@@ -56,8 +56,8 @@ class AvroCodec(SchemaCodec):
     """
 
     content_type = "application/avro"
-    reads = ("avro/binary", "application/vnd.apache.avro")
-    kind = "AVRO"
+    reads: tuple[str, ...] = ("avro/binary", "application/vnd.apache.avro")
+    kind: SchemaKind = "AVRO"
     resolves = True
 
     def __init__(
@@ -137,9 +137,9 @@ class _Avro:
     def __init__(self) -> None:
         fastavro = required("fastavro", extra="avro", user="AvroCodec")
         schema = required("fastavro.schema", extra="avro", user="AvroCodec")
-        self.parse = schema.parse_schema
-        self.write = fastavro.schemaless_writer
-        self.read = fastavro.schemaless_reader
+        self.parse: Any = schema.parse_schema
+        self.write: Any = fastavro.schemaless_writer
+        self.read: Any = fastavro.schemaless_reader
         self._canonical = schema.to_parsing_canonical_form
         self._fingerprint = schema.fingerprint
 

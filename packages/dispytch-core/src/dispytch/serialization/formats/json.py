@@ -15,7 +15,7 @@ from dispytch.exceptions import (
     SerializationError,
 )
 from dispytch.serialization.codec import JSON, BodyCodec, Change
-from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec
+from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import complaints
 
 
@@ -23,8 +23,8 @@ class JsonCodec(SchemaCodec):
     """JSON, as pydantic writes and reads it: validated straight from the bytes."""
 
     content_type = JSON
-    reads = ("text/json",)
-    kind = "JSON"
+    reads: tuple[str, ...] = ("text/json",)
+    kind: SchemaKind = "JSON"
 
     def encode(self, adapter: TypeAdapter[Any], body: Any) -> bytes:
         """Write with the field's aliases, as pydantic's own JSON mode does."""

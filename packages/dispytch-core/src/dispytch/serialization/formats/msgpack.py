@@ -28,7 +28,7 @@ class MessagePackCodec(Codec):
     """
 
     content_type = "application/msgpack"
-    reads = ("application/vnd.msgpack", "application/x-msgpack")
+    reads: tuple[str, ...] = ("application/vnd.msgpack", "application/x-msgpack")
 
     def __init__(self) -> None:
         ormsgpack = required("ormsgpack", extra="msgpack", user="MessagePackCodec")

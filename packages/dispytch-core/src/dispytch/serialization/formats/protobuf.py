@@ -16,7 +16,7 @@ from dispytch.serialization.codec import BodyCodec, Change
 from dispytch.serialization.extras import required
 from dispytch.serialization.formats.protobuf_values import Fields
 from dispytch.serialization.formats.varints import read_indexes, written_indexes
-from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec
+from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import validated
 
 _BUILT_IN: Final = "google/protobuf/"
@@ -41,8 +41,8 @@ class ProtobufCodec(SchemaCodec):
     """
 
     content_type = "application/protobuf"
-    reads = ("application/x-protobuf", "application/vnd.google.protobuf")
-    kind = "PROTOBUF"
+    reads: tuple[str, ...] = ("application/x-protobuf", "application/vnd.google.protobuf")
+    kind: SchemaKind = "PROTOBUF"
 
     def __init__(self, messages: Mapping[Any, Any] | None = None) -> None:
         self._json_format = required("google.protobuf.json_format", extra="protobuf", user=_NAME)
@@ -98,7 +98,7 @@ class ProtobufBody(SchemaBody):
         self._adapter = adapter
         self._fields = fields
         descriptor = message.DESCRIPTOR
-        self.schema = Schema(
+        self.schema: Schema = Schema(
             "PROTOBUF", _text(descriptor.file), descriptor.full_name, _imports(descriptor.file)
         )
         self._indexes = written_indexes(_path(descriptor))

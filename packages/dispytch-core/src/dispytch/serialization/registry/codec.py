@@ -59,7 +59,7 @@ class RegistryCodec(Codec):
             )
         self.codec: Final = codec
         self.content_type = f"application/vnd.confluent.{codec.kind.lower()}"
-        self.reads = (codec.content_type, *codec.reads)
+        self.reads: tuple[str, ...] = (codec.content_type, *codec.reads)
         self.heads: Final[dict[tuple[str, Schema], bytes]] = {}
         self.written: Final[dict[int, Any]] = {}
         self._registry = registry

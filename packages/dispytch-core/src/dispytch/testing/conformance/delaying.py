@@ -13,7 +13,9 @@ from dispytch.testing.conformance.setting import Setting, needs, noting
 from dispytch.testing.conformance.tap import tapped
 from dispytch.transport import Backend
 
-both_ways = pytest.mark.parametrize("native", [True, False], ids=["broker", "header"])
+both_ways: pytest.MarkDecorator = pytest.mark.parametrize(
+    "native", [True, False], ids=["broker", "header"]
+)
 """By the broker's own delay, and by the time in a header, which the service waits for."""
 
 

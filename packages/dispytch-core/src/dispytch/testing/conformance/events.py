@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dispytch import Event, EventBase
 
@@ -16,7 +17,7 @@ class Counted(EventBase):
 
     __topic__ = "{topic}"
     __event_type__ = EVENT_TYPE
-    __key__ = "{key}"
+    __key__: ClassVar[str | None] = "{key}"
 
     topic: str
     key: str
@@ -55,7 +56,7 @@ class Ledger:
         self.runs: list[Run] = []
         self.handled: list[tuple[str, int]] = []
         self.overlaps: list[str] = []
-        self.most_at_once = 0
+        self.most_at_once: int = 0
         self._running: Counter[str] = Counter()
 
     @property

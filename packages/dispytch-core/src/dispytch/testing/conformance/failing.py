@@ -4,14 +4,14 @@ import asyncio
 from typing import Final
 
 from dispytch import DeadLetters, Event, HandlerGroup, RetryPolicy
-from dispytch.messages import Message
+from dispytch.messages import Headers, Message
 from dispytch.testing.conformance.events import Counted, Ledger, counted
 from dispytch.testing.conformance.setting import Setting, noting
 from dispytch.transport import Backend
 
 JSON: Final = ("content-type", b"application/json")
 
-POISON: Final = {
+POISON: Final[dict[str, tuple[bytes, Headers]]] = {
     "no JSON": (b"\x00\xff not JSON \xfe", (JSON,)),
     "no such body": (b'{"topic": "somewhere"}', (JSON,)),
     "no UTF-8": (b'"\xc3\x28"', (JSON, ("x-text", "gr\u00fc\u00dfe-\u4e16\u754c".encode()))),

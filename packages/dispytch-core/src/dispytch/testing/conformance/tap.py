@@ -36,7 +36,7 @@ class Tap(Backend):
         self.refuses: Refuse = lambda message: False
         self.refused = 0
         self.sent: list[Message] = []
-        self.peak = 0
+        self.peak: int = 0
         self._handed_out: dict[Delivery, None] = {}
 
     @classmethod

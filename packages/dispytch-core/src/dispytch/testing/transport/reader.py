@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, consumer: Consumer, acks: Choice, patience: float) -> None:
         self.consumer = consumer
         self._patience = patience
-        self.peak = 0
+        self.peak: int = 0
         self._acks = acks
         self._deliveries: list[Delivery] = []
         self._unsettled: dict[int, Delivery] = {}

@@ -23,7 +23,7 @@ class Scene:
     repeats_headers: whether the broker's protocol can carry two headers of one name.
     """
 
-    pytestmark = pytest.mark.asyncio
+    pytestmark: ClassVar[pytest.MarkDecorator] = pytest.mark.asyncio
 
     patience: ClassVar[float] = 30.0
     quiet: ClassVar[float] = 0.3

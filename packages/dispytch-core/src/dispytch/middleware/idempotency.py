@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
-from dispytch.middleware import Next
+from dispytch.middleware.chain import Next
 
 _DAY: Final = timedelta(days=1)
 

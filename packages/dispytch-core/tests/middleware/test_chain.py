@@ -1,13 +1,16 @@
 """Code around handlers."""
 
+from collections.abc import Awaitable
+from functools import partial, wraps
 from typing import Any
 
 import pytest
 
 from dispytch.envelope import Envelope
 from dispytch.events import Event
+from dispytch.exceptions import ConfigurationError
 from dispytch.messages import Delivery, Lease
-from dispytch.middleware import Middleware, Next, wrap
+from dispytch.middleware import Filter, Middleware, Next, checked, wrap
 
 EVENT = Event(
     "body",
@@ -73,3 +76,64 @@ def test_without_middlewares_nothing_is_around_the_handler() -> None:
     async def handler(event: Event[Any]) -> None: ...
 
     assert wrap(handler, []) is handler
+
+
+async def function(event: Event[Any], call_next: Next, /) -> Any: ...
+
+
+async def with_more(event: Event[Any], call_next: Next, limit: int = 1) -> Any: ...
+
+
+async def with_three(limit: int, event: Event[Any], call_next: Next) -> Any: ...
+
+
+def not_async(event: Event[Any], call_next: Next) -> Any: ...
+
+
+@wraps(function)
+def wrapped(event: Event[Any], call_next: Next) -> Awaitable[Any]:
+    return function(event, call_next)
+
+
+class Object:
+    async def __call__(self, event: Event[Any], call_next: Next, /) -> Any: ...
+
+    async def method(self, event: Event[Any], call_next: Next) -> Any: ...
+
+
+class NotAsync:
+    def __call__(self, event: Event[Any], call_next: Next) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    "middleware",
+    [
+        function,
+        with_more,
+        wrapped,
+        Object(),
+        Object().method,
+        partial(with_three, 5),
+        Filter(lambda event: True),
+    ],
+)
+def test_whatever_can_be_a_middleware_is_taken(middleware: Any) -> None:
+    assert checked([middleware]) == (middleware,)
+
+
+@pytest.mark.parametrize(
+    ("middlewares", "text"),
+    [
+        (function, "a list"),
+        ("log", "a list"),
+        (["log"], "callables with two parameters"),
+        ([Object], r"write Object\(\.\.\.\)"),
+        ([with_three], "two parameters"),
+        ([not_async], "write async def"),
+        ([NotAsync()], "write async def"),
+        ([partial(not_async)], "write async def"),
+    ],
+)
+def test_what_cannot_is_refused_with_a_remedy(middlewares: Any, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        checked(middlewares)

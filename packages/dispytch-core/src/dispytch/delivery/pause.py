@@ -1,0 +1,36 @@
+"""The time in which an event waits for what it is owed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from dispytch.clock import Clock
+from dispytch.delivery.attempt import Attempt, Owed
+
+
+class Pause:
+    """Ends once: when the first of what is owed is due, or is brought forward.
+
+    end: called then, once.
+    """
+
+    __slots__ = ("_clock", "_end", "_timer")
+
+    def __init__(self, clock: Clock, owed: Sequence[Owed], end: Callable[[], None]) -> None:
+        self._clock = clock
+        self._end: Callable[[], None] | None = end
+        self._timer = clock.call_at(min(one.due for one in owed), self._over)
+        for one in owed:
+            if one.until is not None:
+                one.until.add_done_callback(partial(self._hasten, one))
+
+    def _hasten(self, attempt: Attempt, until: asyncio.Future[None]) -> None:
+        if self._end is not None:
+            self._timer.cancel()
+            attempt.hasten(self._clock.time())
+            self._over()
+
+    def _over(self) -> None:
+        if self._end is not None:
+            end, self._end = self._end, None
+            end()

@@ -1,0 +1,90 @@
+"""Turning the errors of other libraries into decisions about an event."""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, cast
+
+from dispytch.events import Event
+from dispytch.exceptions import ConfigurationError, Postpone, RetryAfter
+from dispytch.middleware.chain import Middleware, Next
+
+Replacement = Exception | type[Exception] | Callable[[Any], Exception]
+"""What is raised in an error's place: an exception, its class, or a function of the error."""
+
+
+def map_exceptions(replacements: Mapping[type[Exception], Replacement]) -> Middleware:
+    """A middleware that raises other errors in the place of those that come from within.
+
+    The keys are exception classes; the one that is closest to the error's own class counts, in
+    whatever order they are given. The value is an exception, of which a copy is raised; a class,
+    which is given the error's name and text; or a function that makes one of the error. The error
+    becomes its cause. What has no key passes as it is, `Reject`, `Skip` and `RetryAfter` too.
+
+    Raises:
+        ConfigurationError: nothing to map, a key that is no exception class, a value that makes
+            no exception.
+    """
+    if not isinstance(replacements, Mapping) or not replacements:
+        raise ConfigurationError(
+            "map_exceptions takes what to raise for which error, as in "
+            f"{{TimeoutError: RetryAfter(5)}}, not {replacements!r}"
+        )
+    return _ExceptionMap({kind: _maker(kind, one) for kind, one in replacements.items()})
+
+
+class _ExceptionMap:
+    def __init__(self, makers: Mapping[type[Exception], Callable[[Any], Exception]]) -> None:
+        self._makers = makers
+
+    async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
+        try:
+            return await call_next(event)
+        except Exception as error:
+            for kind in type(error).__mro__:
+                make = self._makers.get(kind)
+                if make is not None:
+                    raise make(error) from error
+            raise
+
+
+def _maker(kind: object, replacement: object) -> Callable[[Any], Exception]:
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        raise ConfigurationError(f"map_exceptions: {kind!r} is no exception class")
+    if isinstance(replacement, Exception):
+        # One exception for all events would grow a traceback, and be shared among them.
+        return lambda error: copy(replacement)
+    if isinstance(replacement, type):
+        return _maker_of_class(kind, cast("type[object]", replacement))
+    if not callable(replacement):
+        raise ConfigurationError(
+            f"map_exceptions: for {kind.__name__} an exception, its class or a function that makes "
+            f"one is taken, not {replacement!r}"
+        )
+    return _checking(kind, cast("Callable[[Any], object]", replacement))
+
+
+def _maker_of_class(kind: type[Exception], replacement: type[object]) -> Callable[[Any], Exception]:
+    if not issubclass(replacement, Exception):
+        raise ConfigurationError(
+            f"map_exceptions: {replacement.__name__}, for {kind.__name__}, is no exception class"
+        )
+    if issubclass(replacement, RetryAfter | Postpone):
+        name = replacement.__name__
+        raise ConfigurationError(
+            f"map_exceptions: for {kind.__name__} say after how many seconds: {name}(5)"
+        )
+    return lambda error: replacement(f"{type(error).__name__}: {error}")
+
+
+def _checking(
+    kind: type[Exception], function: Callable[[Any], object]
+) -> Callable[[Any], Exception]:
+    def make(error: Any) -> Exception:
+        made = function(error)
+        if not isinstance(made, Exception):
+            raise TypeError(
+                f"map_exceptions: the function for {kind.__name__} gave {made!r}, not an exception"
+            )
+        return made
+
+    return make

@@ -1,0 +1,129 @@
+"""Limiting how many runs of handlers start in a time."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from math import inf
+from typing import Any, Final
+
+from dispytch.events import Event
+from dispytch.exceptions import ConfigurationError, Postpone
+from dispytch.middleware.chain import Next
+from dispytch.middleware.claims import Claimant, Claims, claimant
+from dispytch.middleware.token_bucket import TokenBucket
+
+_FURTHEST: Final = 10.0
+"""Seconds that an event is sent away for at most, so that a claim which nobody comes for costs
+others no more than that."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RateLimit:
+    """A middleware that starts no more than ``rate`` runs of handlers per ``per`` seconds.
+
+    A run that is too early is postponed until its turn, see `Postpone`: it fails nothing, takes no
+    worker, and holds up only the events of its own key. Turns are given in the order in which they
+    were asked for. A retry is a run as well.
+
+    All that run under one ``RateLimit`` share it: the handlers of a group, if it is the group's.
+    Each process has a limit of its own: n members of a consumer group start n times as many.
+
+    rate: how many, for each key on its own if there is a ``key``.
+    per: in this time, in seconds if it is a number.
+    burst: how many may start at once after a rest. In any time of ``per``, up to ``rate + burst``
+        runs start.
+    key: a function of the event that says whose limit it counts for: a tenant, a sender. None
+        counts for no limit.
+    max_keys: how many keys are remembered. Those whose rest is over are forgotten first; beyond
+        that the one unused for longest is, and starts anew.
+    clock: gives seconds, from any start on.
+
+    Raises:
+        ConfigurationError: a value that makes no sense; the text names it.
+    """
+
+    rate: float
+    per: timedelta | float = 1.0
+    burst: int = 1
+    key: Callable[[Event[Any]], Hashable] | None = None
+    max_keys: int = 10_000
+    clock: Callable[[], float] = time.monotonic
+    _interval: float = field(init=False, repr=False)
+    _buckets: OrderedDict[Hashable, TokenBucket] = field(
+        init=False, repr=False, default_factory=OrderedDict[Hashable, TokenBucket]
+    )
+    _claims: Claims = field(init=False, repr=False, default_factory=Claims)
+    _inside: set[Claimant] = field(init=False, repr=False, default_factory=set[Claimant])
+
+    def __post_init__(self) -> None:
+        per = self.per.total_seconds() if isinstance(self.per, timedelta) else self.per
+        _require(_is_positive(self.rate), "rate must be positive", self.rate)
+        _require(_is_positive(per), "per must be a positive time", self.per)
+        _require(_is_whole(self.burst), "burst must be at least 1", self.burst)
+        _require(_is_whole(self.max_keys), "max_keys must be at least 1", self.max_keys)
+        _require(
+            self.key is None or callable(self.key), "key takes a function of the event", self.key
+        )
+        object.__setattr__(self, "_interval", per / self.rate)
+
+    async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
+        """Call the handler, if it is its turn; else postpone the event."""
+        key = None if self.key is None else self.key(event)
+        who = claimant(event)
+        if (key is None and self.key is not None) or who in self._inside:
+            return await call_next(event)
+        self._let_pass(who, key, self.clock())
+        self._inside.add(who)
+        try:
+            return await call_next(event)
+        except Postpone as decision:
+            # The run has not begun, so it keeps the turn that it was given.
+            now = self.clock()
+            self._claims.make(who, now, due=now, until=now + decision.seconds)
+            raise
+        finally:
+            self._inside.discard(who)
+
+    def _let_pass(self, who: Claimant, key: Hashable, now: float) -> None:
+        claimed = self._claims.due(who, now)
+        if claimed is not None:
+            if claimed > now:
+                raise Postpone(claimed - now)
+            self._claims.use(who)
+            return
+        bucket = self._bucket(key, now)
+        wait = bucket.wait(now)
+        if wait > _FURTHEST:
+            raise Postpone(_FURTHEST)
+        bucket.take(now)
+        if wait > 0:
+            self._claims.make(who, now, due=now + wait, until=now + wait)
+            raise Postpone(wait)
+
+    def _bucket(self, key: Hashable, now: float) -> TokenBucket:
+        buckets = self._buckets
+        bucket = buckets.get(key)
+        if bucket is not None:
+            buckets.move_to_end(key)
+            return bucket
+        while buckets and (
+            len(buckets) >= self.max_keys or next(iter(buckets.values())).is_full(now)
+        ):
+            buckets.popitem(last=False)
+        bucket = buckets[key] = TokenBucket(self._interval, self.burst)
+        return bucket
+
+
+def _require(met: bool, text: str, value: object) -> None:
+    if not met:
+        raise ConfigurationError(f"RateLimit: {text}, not {value!r}")
+
+
+def _is_positive(value: object) -> bool:
+    return type(value) in (int, float) and isinstance(value, int | float) and 0 < value < inf
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int and value >= 1

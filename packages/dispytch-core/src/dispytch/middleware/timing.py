@@ -1,0 +1,91 @@
+"""How long handlers run, and how that ends."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dispytch.events import Event
+from dispytch.exceptions import ConfigurationError, Postpone, Reject, RetryAfter, Skip
+from dispytch.middleware.chain import Next
+
+logger: logging.Logger = logging.getLogger("dispytch")
+
+Ending = Literal[
+    "handled", "skipped", "rejected", "retry_after", "postponed", "failed", "cancelled"
+]
+"""How one run of a handler ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a handler that has ended.
+
+    seconds: how long it took, with its dependencies and the middlewares within.
+    ending: ``"handled"`` when it returned; ``"skipped"``, ``"rejected"``, ``"retry_after"``,
+        ``"postponed"`` when it raised the decision of that name; ``"cancelled"`` when its timeout
+        passed or the listener stopped; ``"failed"`` when it raised anything else.
+    error: what it raised.
+    """
+
+    event: Event[Any]
+    seconds: float
+    ending: Ending
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A middleware that reports every run of a handler, with its duration: for metrics.
+
+    report: called in the event loop after each run, so it should not block. What it raises is
+        logged, and changes nothing for the event.
+    clock: gives seconds, from any start on.
+
+    Raises:
+        ConfigurationError: the report cannot be called.
+    """
+
+    report: Callable[[Run], object]
+    clock: Callable[[], float] = time.perf_counter
+
+    def __post_init__(self) -> None:
+        if not callable(self.report):
+            raise ConfigurationError(
+                f"Timing takes a function that is called with each Run, not {self.report!r}"
+            )
+
+    async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
+        """Call the handler, and report how that went."""
+        began = self.clock()
+        try:
+            result = await call_next(event)
+        except BaseException as error:
+            self._tell(Run(event, self.clock() - began, _ending(error), error))
+            raise
+        self._tell(Run(event, self.clock() - began, "handled"))
+        return result
+
+    def _tell(self, run: Run) -> None:
+        try:
+            self.report(run)
+        except Exception:
+            logger.exception("the report of a Timing failed for handler %s", run.event.handler)
+
+
+def _ending(error: BaseException) -> Ending:
+    match error:
+        case Skip():
+            return "skipped"
+        case Reject():
+            return "rejected"
+        case RetryAfter():
+            return "retry_after"
+        case Postpone():
+            return "postponed"
+        case asyncio.CancelledError():
+            return "cancelled"
+        case _:
+            return "failed"

@@ -1,0 +1,28 @@
+"""A token bucket: pure arithmetic on times, in seconds."""
+
+
+class TokenBucket:
+    """Lets one through every ``interval`` seconds on average, and ``burst`` at once after a rest.
+
+    It keeps one number, the time at which it would be full again (the generic cell rate algorithm):
+    no token is ever counted, and nothing runs between two calls.
+    """
+
+    __slots__ = ("_full_at", "_interval", "_tolerance")
+
+    def __init__(self, interval: float, burst: int) -> None:
+        self._interval = interval
+        self._tolerance = (burst - 1) * interval
+        self._full_at = float("-inf")
+
+    def take(self, now: float) -> None:
+        """Take a token, also one that is yet to come: who has to `wait` for it has then a claim."""
+        self._full_at = max(self._full_at, now) + self._interval
+
+    def wait(self, now: float) -> float:
+        """Seconds until there is a token to take; zero if there is one now."""
+        return max(0.0, self._full_at - self._tolerance - now)
+
+    def is_full(self, now: float) -> bool:
+        """Whether it is as good as new."""
+        return self._full_at <= now
