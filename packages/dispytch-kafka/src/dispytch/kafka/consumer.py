@@ -95,7 +95,7 @@ class KafkaConsumer(Consumer):
             isinstance(lease, KafkaLease)
             and not lease.ended
             and lease.offsets.settle(delivery.position)
-            and (lease.records or lease.given_back or self._leases.is_crowded)
+            and (lease.fresh or lease.given_back or self._leases.is_crowded)
         ):
             self._news.set()
 

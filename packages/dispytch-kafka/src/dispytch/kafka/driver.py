@@ -5,6 +5,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aiokafka import (  # type: ignore[import-untyped,unused-ignore]
@@ -309,7 +311,8 @@ def partition_of(topic: str, number: int) -> TopicPartition:
 
 def without_null_headers(records: list[Record]) -> list[Record]:
     """The same records, where a header without a value has an empty one."""
-    if [1 for record in records for header in record.headers if header[1] is None]:
+    # Nearly no header is null, and all of them are looked at: none of it runs in Python.
+    if None in map(itemgetter(1), chain.from_iterable(map(attrgetter("headers"), records))):
         for record in records:
             record.headers = tuple((name, value or b"") for name, value in record.headers)
     return records

@@ -14,14 +14,16 @@ class KafkaLease(Lease):
     """The hold on one partition, with what was fetched from it and not handed out.
 
     The driver discards what it has fetched for a partition that it is told to pause, so records
-    are taken from it into a buffer here, a chunk at a time. ``low`` is the size of the last chunk:
-    a new one is asked for when less than that is left, so the buffer never holds more than two.
-    ``begin`` and ``end`` are the offsets of the first record fetched and after the last.
+    are taken from it into a buffer here, a chunk at a time. They become deliveries at once: a
+    record is the larger of the two, and what lives long is what Python's collector looks through.
+    ``low`` is the size of the last chunk: a new one is asked for when less than that is left, so
+    the buffer never holds more than two. ``begin`` and ``end`` are the offsets of the first record
+    fetched and after the last.
     """
 
     partition: TopicPartition
     offsets: Offsets = field(default_factory=Offsets)
-    records: deque[Record] = field(default_factory=deque[Record])
+    fresh: deque[Delivery] = field(default_factory=deque[Delivery])
     given_back: list[Delivery] = field(default_factory=list[Delivery])
     low: int = 1
     begin: int | None = None
@@ -39,12 +41,12 @@ class KafkaLease(Lease):
     @property
     def is_hungry(self) -> bool:
         """Whether more should be fetched."""
-        return len(self.records) < self.low and not self.paused and not self.revoked
+        return len(self.fresh) < self.low and not self.paused and not self.revoked
 
     @property
     def waiting(self) -> int:
-        """How many records lie here and are still to be handed out, for the first time or again."""
-        return len(self.records) + len(self.given_back)
+        """How many lie here and are still to be handed out, for the first time or again."""
+        return len(self.fresh) + len(self.given_back)
 
     @property
     def unsettled_from(self) -> int | None:
@@ -54,16 +56,28 @@ class KafkaLease(Lease):
     @property
     def is_done(self) -> bool:
         """Whether all that was ever fetched is settled."""
-        return not self.records and self.offsets.is_done
+        return not self.fresh and self.offsets.is_done
 
     @property
     def has_waiting(self) -> bool:
         """Whether there is something that could be handed out."""
-        return bool((self.records or self.given_back) and not self.paused and not self.revoked)
+        return bool((self.fresh or self.given_back) and not self.paused and not self.revoked)
 
     def store(self, records: list[Record]) -> None:
         """Take in what was fetched."""
-        self.records.extend(without_null_headers(records))
+        topic = self.topic
+        self.fresh += [
+            Delivery(
+                topic,
+                record.value or b"",
+                record.key,
+                record.headers,
+                self,
+                record.offset,
+                record.timestamp,
+            )
+            for record in without_null_headers(records)
+        ]
         self.low = len(records)
         if self.begin is None:
             self.begin = records[0].offset
@@ -75,7 +89,8 @@ class KafkaLease(Lease):
         del self.given_back[:room]
         for delivery in again:
             self.offsets.hand_out_again(delivery.position)
-        fresh = self._fresh(min(room - len(again), len(self.records)))
+        following = self.fresh.popleft
+        fresh = [following() for _ in range(min(room - len(again), len(self.fresh)))]
         self.offsets.hand_out([delivery.position for delivery in fresh])
         return again + fresh
 
@@ -83,21 +98,6 @@ class KafkaLease(Lease):
         """Have a delivery handed out again, before all that come after it in the partition."""
         if self.offsets.give_back(delivery.position):
             insort(self.given_back, delivery, key=_position)
-
-    def _fresh(self, count: int) -> list[Delivery]:
-        topic, following = self.topic, self.records.popleft
-        return [
-            Delivery(
-                topic,
-                record.value or b"",
-                record.key,
-                record.headers,
-                self,
-                record.offset,
-                record.timestamp,
-            )
-            for record in [following() for _ in range(count)]
-        ]
 
 
 def _position(delivery: Delivery) -> int:

@@ -38,7 +38,7 @@ class Leases:
         """End these leases: what is not handed out is forgotten, what is cannot be settled."""
         for lease in leases:
             lease.ended = lease.revoked = True
-            lease.records.clear()
+            lease.fresh.clear()
             lease.given_back.clear()
             if self._held.get(lease.partition) is lease:
                 del self._held[lease.partition]
