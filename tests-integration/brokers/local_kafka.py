@@ -17,6 +17,7 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from brokers.broker import BrokerUnavailable
 from brokers.certificates import Certificates
+from brokers.child import Child
 from brokers.kafka_jars import KAFKA_VERSION, kafka_jars
 
 START_TIMEOUT = 90.0
@@ -87,7 +88,7 @@ class LocalKafka:
         self._temporary = data is None
         self._data = Path(tempfile.mkdtemp(prefix="kafka-")) if data is None else data
         self._port, self._controller = _free_ports(2)
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: Child | None = None
         atexit.register(self.stop)
 
     @property
@@ -183,17 +184,9 @@ class LocalKafka:
             password=PASSWORD,
         )
 
-    def _spawn(self, main_class: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, main_class: str, *arguments: str) -> Child:
         command = [self._java, *JAVA_OPTIONS, "-cp", f"{self._jars}/*", main_class, *arguments]
-        with (self._data / "output.log").open("ab") as output:
-            return subprocess.Popen(
-                command,
-                cwd=self._data,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        return Child(command, self._data / "output.log", cwd=self._data)
 
     def _answers(self) -> bool:
         """Whether the broker itself, not only its socket, takes requests."""

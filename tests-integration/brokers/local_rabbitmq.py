@@ -15,6 +15,7 @@ from pathlib import Path
 
 from brokers.broker import BrokerUnavailable
 from brokers.certificates import Certificates
+from brokers.child import Child
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 START_TIMEOUT = 60.0
@@ -84,8 +85,8 @@ class LocalRabbitMQ:
         self._port, self._dist_port, self._epmd_port, self._tls_port = _free_ports(4)
         self._certificates = certificates
         self._name = f"rabbit{self._port}"
-        self._server: subprocess.Popen[bytes] | None = None
-        self._epmd: subprocess.Popen[bytes] | None = None
+        self._server: Child | None = None
+        self._epmd: Child | None = None
         self._control: subprocess.Popen[str] | None = None
         self._write_files()
         atexit.register(self.stop)
@@ -231,16 +232,8 @@ class LocalRabbitMQ:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
         }
 
-    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self._home / "output.log").open("ab") as output:
-            return subprocess.Popen(
-                command,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+    def _spawn(self, *command: str) -> Child:
+        return Child(command, self._home / "output.log", env=self._environment())
 
     def _start_control(self) -> subprocess.Popen[str]:
         script = CONTROL.replace("NODE", f"{self._name}@localhost")

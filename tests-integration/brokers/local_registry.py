@@ -6,13 +6,13 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
 from brokers.broker import BrokerUnavailable
+from brokers.child import Child
 from brokers.registry_program import REGISTRY_VERSION, registry_program
 
 START_TIMEOUT = 90.0
@@ -36,7 +36,7 @@ class LocalRegistry:
         self._program = registry_program()
         self._folder = Path(tempfile.mkdtemp(prefix="registry-"))
         self._port = _free_port()
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: Child | None = None
         atexit.register(self.stop)
 
     @property
@@ -78,17 +78,10 @@ class LocalRegistry:
             self._server = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _spawned(self) -> subprocess.Popen[bytes]:
+    def _spawned(self) -> Child:
         address = ("-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={self._port}")
-        with (self._folder / "output.log").open("ab") as output:
-            return subprocess.Popen(
-                [self._java, *JAVA_OPTIONS, *address, "-jar", str(self._program)],
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        command = [self._java, *JAVA_OPTIONS, *address, "-jar", str(self._program)]
+        return Child(command, self._folder / "output.log", cwd=self._folder)
 
     def _answers(self) -> bool:
         with (
