@@ -71,3 +71,15 @@ def test_what_it_can_do_is_said() -> None:
     features = RabbitMQBackend().features
     assert features.delay
     assert features.hold_limit == pytest.approx(1500)
+
+
+async def test_whoever_asks_for_the_lag_may_give_up_at_any_moment(url: str) -> None:
+    async with setting(url) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        for number in range(200):
+            asking = asyncio.ensure_future(consumer.lag())
+            await asyncio.sleep(number * 0.0001)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        await sent_and_taken(producer, consumer, at)
+        assert at.revoked == []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dispytch.messages import Delivery, Lease
-from dispytch.rabbitmq.driver import Channel, Delivered, when_ended
+from dispytch.rabbitmq.driver import Channel, Delivered, close_channel, when_ended
 from dispytch.rabbitmq.failures import AmqpError, translated_failures
 from dispytch.rabbitmq.messages import RabbitMQDelivery
 from dispytch.rabbitmq.probes import is_probe
@@ -129,8 +129,8 @@ class Consumption:
         if self._teller is not None:
             await asyncio.gather(self._teller, return_exceptions=True)
         if self._channel is not None:
-            with contextlib.suppress(AmqpError), translated_failures():
-                await self._channel.close()
+            with contextlib.suppress(AmqpError):
+                await close_channel(self._channel)
 
     async def _delivered(self, delivered: Delivered) -> None:
         # The driver runs this in a task of its own, in the order of the wire; it must not wait.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.declaring import declare_exchange, translated
 from dispytch.rabbitmq.delays import DelayQueue
-from dispytch.rabbitmq.driver import Channel, server_version
+from dispytch.rabbitmq.driver import Channel, close_channel, server_version
 from dispytch.rabbitmq.failures import AmqpError, ChannelClosed, translated_failures
 from dispytch.rabbitmq.link import Link, backoff
 
@@ -48,8 +48,7 @@ class DelayQueues:
             await declare_exchange(channel, self._config)
             for queue in sorted(queues, key=lambda queue: queue.name):
                 await self._declare_one(channel, queue)
-            with translated_failures():
-                await channel.close()
+            await close_channel(channel)
 
         await self._link.channel(prepare)
 

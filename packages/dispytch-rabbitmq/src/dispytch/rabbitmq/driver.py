@@ -27,6 +27,7 @@ __all__ = [
     "NotTaken",
     "Properties",
     "Returned",
+    "close_channel",
     "connect",
     "ended",
     "frame_max",
@@ -76,6 +77,35 @@ async def open_channel(connection: Connection) -> Channel:
         underlay = await channel.get_underlay_channel()
     assert isinstance(underlay, Channel)
     return underlay
+
+
+async def close_channel(channel: Channel) -> None:
+    """Close it. Where this is cancelled, the closing goes on.
+
+    The driver, when its closing is cancelled, closes a second time; and for a word on a channel
+    that is closed the broker ends the whole connection.
+
+    Raises:
+        AmqpError: the channel or its connection has ended before.
+    """
+    closing = asyncio.create_task(_closed(channel), name="dispytch-rabbitmq-closing")
+    _CLOSING.add(closing)
+    closing.add_done_callback(_CLOSING.discard)
+    if error := await asyncio.shield(closing):
+        raise error
+
+
+_CLOSING: set[asyncio.Task[AmqpError | None]] = set()
+
+
+async def _closed(channel: Channel) -> AmqpError | None:
+    # The error is not raised here, as nobody may be left to hear it.
+    try:
+        with translated_failures():
+            await channel.close()
+    except (AmqpError, TimeoutError) as error:
+        return failure(error)
+    return None
 
 
 def ended(connection: Connection) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dispytch.rabbitmq.driver import Channel
+from dispytch.rabbitmq.driver import Channel, close_channel
 from dispytch.rabbitmq.failures import NOT_FOUND, ChannelClosed, translated_failures
 from dispytch.rabbitmq.link import Link
 
@@ -22,7 +22,7 @@ async def ready_messages(link: Link, queues: Iterable[str]) -> dict[str, int]:
             while left:
                 counted = await channel.queue_declare(left[0], passive=True)
                 counts[left.pop(0)] = counted.message_count or 0
-            await channel.close()
+        await close_channel(channel)
 
     while left:
         try:
