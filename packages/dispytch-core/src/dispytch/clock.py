@@ -3,10 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
 from time import time as since_the_epoch
-from typing import Protocol
+from typing import Final, Protocol
+
+_OF_SERVICE: Final[ContextVar[Callable[[], float]]] = ContextVar(
+    "dispytch_service_time", default=monotonic
+)
+
+
+def service_time() -> Callable[[], float]:
+    """What gives the time of the service that runs this task; outside of one, `time.monotonic`."""
+    return _OF_SERVICE.get()
 
 
 class Timer(Protocol):
@@ -48,3 +58,7 @@ class Clock:
         # asyncio's own loops go by this one, with a call around it that every event would pay.
         is_monotonic = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
         return cls(time=monotonic if is_monotonic else loop.time, call_at=loop.call_at)
+
+    def govern(self) -> None:
+        """Have `service_time` give this one's, in this task and in those that it starts."""
+        _OF_SERVICE.set(self.time)

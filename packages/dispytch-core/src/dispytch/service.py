@@ -80,12 +80,13 @@ class Service:
         self._watching: asyncio.TimerHandle | None = None
 
     async def live(self, started: "asyncio.Future[None]") -> None:
-        """Run; ``started`` is done once the group is joined.
+        """Run, in a task of its own; ``started`` is done once the group is joined.
 
         Raises:
             EventHalted, TransportError, ConfigurationError: as `EventListener.listen` says.
         """
         settings = self._settings
+        self._clock.govern()
         async with AsyncExitStack() as stack:
             # As many as events are handled at once; each is started when it is first needed.
             threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="dispytch")

@@ -79,7 +79,7 @@ async def test_nothing_is_kept_when_all_have_ended(
 ) -> None:
     assert await runs.start(an_event(position=0)) is None
     await runs.end(0)
-    assert limit._places == {}
+    assert limit._kept.now()[0].places == {}
 
 
 async def test_a_cancelled_run_gives_its_place_back(runs: Runs, an_event: Any) -> None:
@@ -148,12 +148,12 @@ async def test_keys_that_nobody_comes_back_to_are_forgotten(an_event: Any, clock
         await runs.start(an_event(str(number), position=number))
         await runs.start(an_event(str(number), position=number + 1))
         await runs.end(number)
-    assert len(limit._places) == 20
+    assert len(limit._kept.now()[0].places) == 20
     clock.now += 30
     for number in range(100, 140):
         await runs.start(an_event(str(number), position=number))
         await runs.end(number)
-    assert limit._places == {}
+    assert limit._kept.now()[0].places == {}
 
 
 async def test_one_that_is_around_a_handler_twice_counts_once(an_event: Any) -> None:

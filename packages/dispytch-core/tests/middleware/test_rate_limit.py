@@ -126,11 +126,11 @@ async def test_a_claim_that_nobody_comes_for_is_forgotten(clock: Any, an_event: 
     runs = Runs(clock, limit)
     for _ in range(50):
         await runs.offer(an_event())
-    assert len(limit._claims) == 49
+    assert len(limit._kept.now()[0].claims) == 49
     clock.now += 60
     for _ in range(2):
         await runs.offer(an_event())
-    assert len(limit._claims) == 1
+    assert len(limit._kept.now()[0].claims) == 1
 
 
 async def test_who_comes_long_after_its_turn_asks_anew(clock: Any, an_event: Any) -> None:
@@ -165,10 +165,10 @@ async def test_keys_that_had_their_rest_are_forgotten(clock: Any, an_event: Any)
     runs = Runs(clock, limit)
     for number in range(100):
         await runs.offer(an_event(str(number)))
-    assert len(limit._buckets) == 100
+    assert len(limit._kept.now()[0].buckets) == 100
     clock.now += 1
     await runs.offer(an_event("new"))
-    assert list(limit._buckets) == ["new"]
+    assert list(limit._kept.now()[0].buckets) == ["new"]
 
 
 async def test_no_more_keys_are_kept_than_allowed(clock: Any, an_event: Any) -> None:
@@ -176,7 +176,7 @@ async def test_no_more_keys_are_kept_than_allowed(clock: Any, an_event: Any) -> 
     runs = Runs(clock, limit)
     for number in range(100):
         await runs.offer(an_event(str(number)))
-    assert list(limit._buckets) == [str(number) for number in range(90, 100)]
+    assert list(limit._kept.now()[0].buckets) == [str(number) for number in range(90, 100)]
     assert await runs.offer(an_event("99")) == 101
     assert await runs.offer(an_event("0")) is None, "it was forgotten, and starts anew"
 

@@ -1,15 +1,16 @@
 """Limiting how many runs of handlers there are at once."""
 
 import asyncio
-import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, Postpone
 from dispytch.middleware.chain import Next
 from dispytch.middleware.claims import claimant
+from dispytch.middleware.kept import Kept
 from dispytch.middleware.places import PATIENCE, Places
 
 
@@ -28,7 +29,7 @@ class ConcurrencyLimit:
     limit: how many, for each key on its own if there is a ``key``.
     key: a function of the event that says whose limit it counts for: a tenant, an account. None
         counts for no limit.
-    clock: gives seconds, from any start on.
+    clock: gives seconds, from any start on; if not given, the service's own, which a probe moves.
 
     Raises:
         ConfigurationError: a value that makes no sense; the text names it.
@@ -36,10 +37,8 @@ class ConcurrencyLimit:
 
     limit: int
     key: Callable[[Event[Any]], Hashable] | None = None
-    clock: Callable[[], float] = time.monotonic
-    _places: dict[Hashable, Places] = field(
-        init=False, repr=False, default_factory=dict[Hashable, Places]
-    )
+    clock: Callable[[], float] | None = None
+    _kept: "Kept[_PlacesByKey]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if type(self.limit) is not int or self.limit < 1:
@@ -50,36 +49,48 @@ class ConcurrencyLimit:
             raise ConfigurationError(
                 f"ConcurrencyLimit: key takes a function of the event, not {self.key!r}"
             )
+        object.__setattr__(self, "_kept", Kept(partial(_PlacesByKey, self.limit), self.clock))
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Call the handler, if there is a place for it; else postpone the event."""
         key = None if self.key is None else self.key(event)
         if key is None and self.key is not None:
             return await call_next(event)
-        who, places = claimant(event), self._of(key)
+        by_key, now = self._kept.now()
+        who, places = claimant(event), by_key.of(key, now)
         if places.has(who):  # It is around the handler twice.
             return await call_next(event)
-        if not places.enter(who, self.clock()):
+        if not places.enter(who, now):
             freed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            places.queue(who, freed, self.clock())
+            places.queue(who, freed, now)
             raise Postpone(PATIENCE, until=freed)
         try:
             return await call_next(event)
         finally:
-            places.leave(who, self.clock())
-            self._tidy(key)
+            _, now = self._kept.now()
+            places.leave(who, now)
+            by_key.tidy(key, now)
 
-    def _of(self, key: Hashable) -> Places:
-        places = self._places.get(key)
+
+class _PlacesByKey:
+    """Places for every key; those of keys that nobody needs are forgotten."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.places: dict[Hashable, Places] = {}
+
+    def of(self, key: Hashable, now: float) -> Places:
+        """The places of a key."""
+        places = self.places.get(key)
         if places is None:
             # Where nobody came back to, nobody tidies up: look at one other for each new one.
-            if self._places:
-                self._tidy(next(iter(self._places)))
-            places = self._places[key] = Places(self.limit)
+            if self.places:
+                self.tidy(next(iter(self.places)), now)
+            places = self.places[key] = Places(self._limit)
         return places
 
-    def _tidy(self, key: Hashable) -> None:
+    def tidy(self, key: Hashable, now: float) -> None:
         """Forget a key that nobody needs; else it is the last one to be looked at again."""
-        places = self._places.pop(key, None)
-        if places is not None and not places.is_deserted(self.clock()):
-            self._places[key] = places
+        places = self.places.pop(key, None)
+        if places is not None and not places.is_deserted(now):
+            self.places[key] = places

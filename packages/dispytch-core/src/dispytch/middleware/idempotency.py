@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
 from dispytch.middleware.chain import Next
+from dispytch.middleware.kept import Kept
 
 _DAY: Final = timedelta(days=1)
 
@@ -45,37 +45,38 @@ class MemoryStore:
     """Keys in the memory of this process, gone when it ends.
 
     max_size: how many keys are kept; beyond it the one that was remembered first is forgotten.
-    clock: gives seconds, from any start on.
+    clock: gives seconds, from any start on; if not given, the service's own. A service under test
+        finds nothing of the tests before.
 
     Raises:
         ConfigurationError: ``max_size`` is no positive whole number.
     """
 
     def __init__(
-        self, max_size: int = 100_000, *, clock: Callable[[], float] = time.monotonic
+        self, max_size: int = 100_000, *, clock: Callable[[], float] | None = None
     ) -> None:
         if type(max_size) is not int or max_size < 1:
             raise ConfigurationError(f"MemoryStore: max_size must be at least 1, not {max_size!r}")
         self._max_size = max_size
-        self._clock = clock
-        self._expiry: OrderedDict[str, float] = OrderedDict()
+        self._kept: Kept[OrderedDict[str, float]] = Kept(OrderedDict, clock)
 
     def __len__(self) -> int:
         """How many keys are kept, those included whose time is over."""
-        return len(self._expiry)
+        return sum(map(len, self._kept.all))
 
     async def seen(self, key: str, /) -> bool:
         """Whether the key is remembered and its time is not over."""
-        return self._clock() < self._expiry.get(key, -inf)
+        expiry, now = self._kept.now()
+        return now < expiry.get(key, -inf)
 
     async def remember(self, key: str, ttl: float, /) -> None:
         """Remember the key for ``ttl`` seconds from now."""
-        now = self._clock()
-        self._expiry[key] = now + ttl
-        self._expiry.move_to_end(key)
-        while len(self._expiry) > self._max_size or next(iter(self._expiry.values())) <= now:
-            self._expiry.popitem(last=False)
-            if not self._expiry:
+        expiry, now = self._kept.now()
+        expiry[key] = now + ttl
+        expiry.move_to_end(key)
+        while len(expiry) > self._max_size or next(iter(expiry.values())) <= now:
+            expiry.popitem(last=False)
+            if not expiry:
                 break
 
 

@@ -1,10 +1,10 @@
 """Limiting how many runs of handlers start in a time."""
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, Postpone
 from dispytch.middleware.chain import Next
 from dispytch.middleware.claims import Claimant, Claims, claimant
-from dispytch.middleware.token_bucket import TokenBucket
+from dispytch.middleware.kept import Kept
+from dispytch.middleware.token_bucket import ROUNDING, TokenBucket
 
 _FURTHEST: Final = 10.0
 """Seconds that an event is sent away for at most, so that a claim which nobody comes for costs
@@ -38,7 +39,7 @@ class RateLimit:
         counts for no limit.
     max_keys: how many keys are remembered. Those whose rest is over are forgotten first; beyond
         that the one unused for longest is, and starts anew.
-    clock: gives seconds, from any start on.
+    clock: gives seconds, from any start on; if not given, the service's own, which a probe moves.
 
     Raises:
         ConfigurationError: a value that makes no sense; the text names it.
@@ -49,13 +50,8 @@ class RateLimit:
     burst: int = 1
     key: Callable[[Event[Any]], Hashable] | None = None
     max_keys: int = 10_000
-    clock: Callable[[], float] = time.monotonic
-    _interval: float = field(init=False, repr=False)
-    _buckets: OrderedDict[Hashable, TokenBucket] = field(
-        init=False, repr=False, default_factory=OrderedDict[Hashable, TokenBucket]
-    )
-    _claims: Claims = field(init=False, repr=False, default_factory=Claims)
-    _inside: set[Claimant] = field(init=False, repr=False, default_factory=set[Claimant])
+    clock: Callable[[], float] | None = None
+    _kept: "Kept[_Turns]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         per = self.per.total_seconds() if isinstance(self.per, timedelta) else self.per
@@ -66,32 +62,46 @@ class RateLimit:
         _require(
             self.key is None or callable(self.key), "key takes a function of the event", self.key
         )
-        object.__setattr__(self, "_interval", per / self.rate)
+        turns = partial(_Turns, per / self.rate, self.burst, self.max_keys)
+        object.__setattr__(self, "_kept", Kept(turns, self.clock))
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Call the handler, if it is its turn; else postpone the event."""
         key = None if self.key is None else self.key(event)
+        turns, now = self._kept.now()
         who = claimant(event)
-        if (key is None and self.key is not None) or who in self._inside:
+        if (key is None and self.key is not None) or who in turns.inside:
             return await call_next(event)
-        self._let_pass(who, key, self.clock())
-        self._inside.add(who)
+        turns.let_pass(who, key, now)
+        turns.inside.add(who)
         try:
             return await call_next(event)
         except Postpone as decision:
-            # The run has not begun, so it keeps the turn that it was given.
-            now = self.clock()
-            self._claims.make(who, now, due=now, until=now + decision.seconds)
+            turns, now = self._kept.now()
+            turns.keep(who, now, decision.seconds)
             raise
         finally:
-            self._inside.discard(who)
+            turns.inside.discard(who)
 
-    def _let_pass(self, who: Claimant, key: Hashable, now: float) -> None:
-        claimed = self._claims.due(who, now)
+
+class _Turns:
+    """The turns of one limit: those that are taken, and those that postponed runs come back for."""
+
+    def __init__(self, interval: float, burst: int, max_keys: int) -> None:
+        self._interval = interval
+        self._burst = burst
+        self._max_keys = max_keys
+        self.buckets: OrderedDict[Hashable, TokenBucket] = OrderedDict()
+        self.claims = Claims()
+        self.inside: set[Claimant] = set()
+
+    def let_pass(self, who: Claimant, key: Hashable, now: float) -> None:
+        """Take a turn; raises `Postpone` if it is yet to come."""
+        claimed = self.claims.due(who, now)
         if claimed is not None:
-            if claimed > now:
+            if claimed - now > ROUNDING:
                 raise Postpone(claimed - now)
-            self._claims.use(who)
+            self.claims.use(who)
             return
         bucket = self._bucket(key, now)
         wait = bucket.wait(now)
@@ -99,20 +109,24 @@ class RateLimit:
             raise Postpone(_FURTHEST)
         bucket.take(now)
         if wait > 0:
-            self._claims.make(who, now, due=now + wait, until=now + wait)
+            self.claims.make(who, now, due=now + wait, until=now + wait)
             raise Postpone(wait)
 
+    def keep(self, who: Claimant, now: float, seconds: float) -> None:
+        """Let a run that has not begun keep the turn that it was given."""
+        self.claims.make(who, now, due=now, until=now + seconds)
+
     def _bucket(self, key: Hashable, now: float) -> TokenBucket:
-        buckets = self._buckets
+        buckets = self.buckets
         bucket = buckets.get(key)
         if bucket is not None:
             buckets.move_to_end(key)
             return bucket
         while buckets and (
-            len(buckets) >= self.max_keys or next(iter(buckets.values())).is_full(now)
+            len(buckets) >= self._max_keys or next(iter(buckets.values())).is_full(now)
         ):
             buckets.popitem(last=False)
-        bucket = buckets[key] = TokenBucket(self._interval, self.burst)
+        bucket = buckets[key] = TokenBucket(self._interval, self._burst)
         return bucket
 
 

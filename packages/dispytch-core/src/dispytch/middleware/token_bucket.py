@@ -1,5 +1,10 @@
 """A token bucket: pure arithmetic on times, in seconds."""
 
+from typing import Final
+
+ROUNDING: Final = 1e-6
+"""Seconds that nobody waits for: sums of times differ by less, depending on the steps taken."""
+
 
 class TokenBucket:
     """Lets one through every ``interval`` seconds on average, and ``burst`` at once after a rest.
@@ -21,7 +26,8 @@ class TokenBucket:
 
     def wait(self, now: float) -> float:
         """Seconds until there is a token to take; zero if there is one now."""
-        return max(0.0, self._full_at - self._tolerance - now)
+        wait = self._full_at - self._tolerance - now
+        return wait if wait > ROUNDING else 0.0
 
     def is_full(self, now: float) -> bool:
         """Whether it is as good as new."""

@@ -19,6 +19,10 @@ PATIENCE: Final = 0.25
 """Real seconds that handlers have to return before the clock is moved on under them."""
 
 
+_ROUNDING: Final = 1e-6
+"""Seconds that are no time: sums of times differ by less, depending on the steps taken."""
+
+
 class MakeService(Protocol):
     """Makes a listener's service anew, with its wiring checked."""
 
@@ -135,7 +139,7 @@ class Trial:
         """Move the clock, with a halt at all that is due on the way; see `Probe.advance`."""
         target = self._clock.time() + seconds
         await self._rests(self._loop.time() + PATIENCE)
-        while (due := self._next_due()) is not None and due <= target:
+        while (due := self._next_due()) is not None and due <= target + _ROUNDING:
             self._move_to(due)
             await self._rests(self._loop.time() + PATIENCE)
         self._move_to(target)
@@ -143,7 +147,7 @@ class Trial:
 
     async def _rests(self, deadline: float) -> bool:
         """Wait until nothing can happen before the clock moves on; False if the deadline came."""
-        while not (self._at_rest() and self._loop.time() <= deadline):
+        while not (await self._stays_at_rest() and self._loop.time() <= deadline):
             left = deadline - self._loop.time()
             if left <= 0:
                 return False
@@ -152,6 +156,13 @@ class Trial:
             await asyncio.wait({self._bell}, timeout=left)
             await self._raise_end()
         return True
+
+    async def _stays_at_rest(self) -> bool:
+        """Whether it is at rest, and what has been called already does not change that."""
+        if not self._at_rest():
+            return False
+        await asyncio.sleep(0)
+        return self._at_rest()
 
     def _at_rest(self) -> bool:
         backend = self.backend
