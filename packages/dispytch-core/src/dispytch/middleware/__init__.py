@@ -1,5 +1,6 @@
 """Code around handlers: what a middleware is, and those that come with dispytch."""
 
+from dispytch.batch import BatchMiddleware, NextBatch
 from dispytch.middleware.chain import Middleware, Next, checked, wrap
 from dispytch.middleware.concurrency_limit import ConcurrencyLimit
 from dispytch.middleware.exception_mapping import Replacement, map_exceptions
@@ -11,6 +12,7 @@ from dispytch.middleware.rate_limit import RateLimit
 from dispytch.middleware.timing import Ending, Run, Timing
 
 __all__ = [
+    "BatchMiddleware",
     "ConcurrencyLimit",
     "Ending",
     "Filter",
@@ -20,6 +22,7 @@ __all__ = [
     "MemoryStore",
     "Middleware",
     "Next",
+    "NextBatch",
     "Predicate",
     "RateLimit",
     "Replacement",

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, cast
 
+from dispytch.batch import NextBatch
 from dispytch.events import Event
-from dispytch.exceptions import ConfigurationError, Postpone, RetryAfter
+from dispytch.exceptions import BatchFailed, ConfigurationError, Postpone, RetryAfter
 from dispytch.middleware.chain import Middleware, Next
 
 Replacement = Exception | type[Exception] | Callable[[Any], Exception]
@@ -19,6 +20,7 @@ def map_exceptions(replacements: Mapping[type[Exception], Replacement]) -> Middl
     whatever order they are given. The value is an exception, of which a copy is raised; a class,
     which is given the error's name and text; or a function that makes one of the error. The error
     becomes its cause. What has no key passes as it is, `Reject`, `Skip` and `RetryAfter` too.
+    Around a batch handler, the errors in a `BatchFailed` are replaced, each by itself.
 
     Raises:
         ConfigurationError: nothing to map, a key that is no exception class, a value that makes
@@ -40,11 +42,39 @@ class _ExceptionMap:
         try:
             return await call_next(event)
         except Exception as error:
-            for kind in type(error).__mro__:
-                make = self._makers.get(kind)
-                if make is not None:
-                    raise make(error) from error
-            raise
+            replacement = self._replaced(error)
+            if replacement is error:
+                raise
+            raise replacement from error
+
+    async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
+        try:
+            return await call_next(events)
+        except BatchFailed as partial:
+            # An error that several events share stays one.
+            errors = {id(error): error for error in partial.failures.values()}
+            replaced = {one: self._chained(error) for one, error in errors.items()}
+            raise BatchFailed(
+                {index: replaced[id(error)] for index, error in partial.failures.items()}
+            ) from partial.__cause__
+        except Exception as error:
+            replacement = self._replaced(error)
+            if replacement is error:
+                raise
+            raise replacement from error
+
+    def _chained(self, error: Exception) -> Exception:
+        replacement = self._replaced(error)
+        if replacement is not error:
+            replacement.__cause__ = error
+        return replacement
+
+    def _replaced(self, error: Exception) -> Exception:
+        for kind in type(error).__mro__:
+            make = self._makers.get(kind)
+            if make is not None:
+                return make(error)
+        return error
 
 
 def _maker(kind: object, replacement: object) -> Callable[[Any], Exception]:

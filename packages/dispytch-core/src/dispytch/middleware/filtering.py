@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
+from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
-from dispytch.exceptions import ConfigurationError, Skip
+from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
 from dispytch.middleware.chain import Next
 
 Predicate = Callable[[Event[Any]], "bool | Awaitable[bool]"]
@@ -18,7 +19,8 @@ class Filter:
     """A middleware that lets a handler run for the events which a predicate wants.
 
     For any other event it raises `Skip`: it is settled and counted as skipped, and what is within
-    this middleware does not run. What the predicate raises counts as the handler's failure.
+    this middleware does not run. What the predicate raises counts as the handler's failure. A batch
+    handler gets those of a batch that are wanted, if there are any.
 
     predicate: called with the event, its body validated; async or not. One that is not async runs
         in the event loop, so it should not block.
@@ -38,9 +40,32 @@ class Filter:
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Call the handler, if the event is wanted."""
+        refusal = await self._refusal(event)
+        if refusal is not None:
+            raise refusal
+        return await call_next(event)
+
+    async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
+        """Call the handler with those of the events that are wanted."""
+        failures: dict[int, Exception] = {}
+        for index, event in enumerate(events):
+            try:
+                refusal = await self._refusal(event)
+            except Exception as error:
+                refusal = error
+            if refusal is not None:
+                failures[index] = refusal
+        if not failures:
+            return await call_next(events)
+        wanted = [event for index, event in enumerate(events) if index not in failures]
+        try:
+            await call_next(wanted)
+        except Exception as error:
+            failures |= failures_among(len(events), error)
+        raise BatchFailed(failures)
+
+    async def _refusal(self, event: Event[Any]) -> Exception | None:
         wanted = self.predicate(event)
         if isawaitable(wanted):
             wanted = await wanted
-        if not wanted:
-            raise Skip(f"event {event.id!r} is filtered out")
-        return await call_next(event)
+        return None if wanted else Skip(f"event {event.id!r} is filtered out")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dispytch.batch import NextBatch
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError
 from dispytch.middleware.chain import Next
@@ -20,7 +21,8 @@ class Log:
 
     Each record has, as ``extra``, the attributes ``handler``, ``ending``, ``duration`` in seconds,
     ``event_id``, ``event_type``, ``topic``, ``key``, ``stream``, ``position``, ``attempt``, and
-    ``error_type`` if it raised. Bodies and headers are not logged. Tracebacks are left to the
+    ``error_type`` if it raised; after a run of a batch, each of its events has a record, with the
+    number of events as ``batch``. Bodies and headers are not logged. Tracebacks are left to the
     listener, which logs them with what it decided.
 
     level: of runs that returned, were skipped or asked for another run.
@@ -58,16 +60,21 @@ class Log:
         """Call the handler, and log how that went."""
         return await self._timing(event, call_next)
 
+    async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
+        """Call the handler, and log how that went for each of the events."""
+        return await self._timing.around_batch(events, call_next)
+
     def _write(self, run: Run) -> None:
         level = self._level(run)
         if not self.logger.isEnabledFor(level):
             return
         self.logger.log(
             level,
-            "%s %s event %s in %.1f ms%s",
+            "%s %s event %s%s in %.1f ms%s",
             run.event.handler,
             _WORDS.get(run.ending, run.ending),
             run.event.id,
+            "" if run.batch == 1 else f" in a batch of {run.batch}",
             run.seconds * 1000,
             "" if run.error is None else f": {type(run.error).__name__}: {run.error}",
             extra=_fields(run),
@@ -101,6 +108,8 @@ def _fields(run: Run) -> dict[str, object]:
         "position": event.position,
         "attempt": event.attempt,
     }
+    if run.batch != 1:
+        fields["batch"] = run.batch
     if run.error is not None:
         fields["error_type"] = type(run.error).__name__
     return fields

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, Postpone, Reject, RetryAfter, Skip
 from dispytch.middleware.chain import Next
@@ -21,19 +22,22 @@ Ending = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a handler that has ended.
+    """One run of a handler for an event that has ended; of a batch, each event has a ``Run``.
 
-    seconds: how long it took, with its dependencies and the middlewares within.
+    seconds: how long it took, with its dependencies and the middlewares within; of a batch, for
+        all its events together.
     ending: ``"handled"`` when it returned; ``"skipped"``, ``"rejected"``, ``"retry_after"``,
         ``"postponed"`` when it raised the decision of that name; ``"cancelled"`` when its timeout
         passed or the listener stopped; ``"failed"`` when it raised anything else.
-    error: what it raised.
+    error: what it raised; of a batch, what this event has failed of.
+    batch: how many events it had.
     """
 
     event: Event[Any]
     seconds: float
     ending: Ending
     error: BaseException | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,24 @@ class Timing:
         self._tell(Run(event, self.clock() - began, "handled"))
         return result
 
+    async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
+        """Call the handler, and report how that went for each of the events."""
+        began = self.clock()
+        errors: Mapping[int, BaseException] = {}
+        try:
+            return await call_next(events)
+        except Exception as error:
+            errors = failures_among(len(events), error)
+            raise
+        except BaseException as error:
+            errors = dict.fromkeys(range(len(events)), error)
+            raise
+        finally:
+            seconds = self.clock() - began
+            for index, event in enumerate(events):
+                cause = errors.get(index)
+                self._tell(Run(event, seconds, _ending(cause), cause, len(events)))
+
     def _tell(self, run: Run) -> None:
         try:
             self.report(run)
@@ -75,8 +97,10 @@ class Timing:
             logger.exception("the report of a Timing failed for handler %s", run.event.handler)
 
 
-def _ending(error: BaseException) -> Ending:
+def _ending(error: BaseException | None) -> Ending:
     match error:
+        case None:
+            return "handled"
         case Skip():
             return "skipped"
         case Reject():
