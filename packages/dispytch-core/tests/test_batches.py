@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, assert_type
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
@@ -27,7 +27,6 @@ from dispytch import (
 )
 from dispytch.batch import NextBatch
 from dispytch.exceptions import DispytchError, HandlerTimeout
-from dispytch.testing import HandledRecords
 
 
 class Reading(EventBase):
@@ -117,7 +116,7 @@ async def test_a_probe_with_a_clock_of_its_own_waits_for_no_batch() -> None:
         assert sink.batches == [[1, 2]]
 
 
-async def test_records_of_a_batch_handler_are_typed() -> None:
+async def test_a_batch_handler_has_a_record_for_each_of_its_events() -> None:
     async def store(events: list[Event[Body]]) -> None:
         """Store them."""
 
@@ -125,7 +124,6 @@ async def test_records_of_a_batch_handler_are_typed() -> None:
         await probe.emit_many(readings(1, 2))
         await probe.settled()
         records = probe.handled.by(store)
-        assert_type(records, HandledRecords[Body])
         assert [record.body.number for record in records] == [1, 2]
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, assert_type
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -132,11 +132,11 @@ async def price(event: Event[Question]) -> Price:
 async def test_the_return_value_is_the_answer_and_has_its_type(backend: Backend) -> None:
     async with answering(backend, price) as listener, EventEmitter(backend) as emitter:
         answer = await emitter.request(GetPrice(item="apple"), reply=Price, timeout=5)
-        assert_type(answer, Price)
+        assert answer == Price(cents=5)
         adapter = TypeAdapter[Price | None](Price | None)
-        assert_type(await emitter.request(GetPrice(item="a"), reply=adapter), Price | None)
-        assert_type(await emitter.request(GetPrice(item="a"), reply=dict[str, int]), dict[str, int])
-    assert answer == Price(cents=5)
+        assert await emitter.request(GetPrice(item="a"), reply=adapter) == Price(cents=1)
+        plain = await emitter.request(GetPrice(item="a"), reply=dict[str, int])
+        assert plain == {"cents": 1}
     assert listener.outcomes.answered == listener.outcomes.handled == 3
 
 

@@ -1,7 +1,7 @@
 """A listener under test: what a probe shows, and when it says that something is wrong."""
 
 import asyncio
-from typing import Annotated, Any, assert_type
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
@@ -33,7 +33,7 @@ from dispytch.exceptions import (
     Unsettled,
 )
 from dispytch.memory.broker import MemoryBroker
-from dispytch.testing import Failed, HandledRecords, Probe, Records
+from dispytch.testing import Probe
 from dispytch.transport import Backend, Features, Topology
 
 
@@ -207,15 +207,6 @@ async def test_an_override_of_no_use_is_found_at_the_start() -> None:
     with pytest.raises(DependencyError, match="no handler depends on"):
         async with listener.test(overrides={elsewhere: Bank}):
             pass
-
-
-async def test_records_are_typed() -> None:
-    async with listener.test() as probe:
-        assert_type(probe.handled.by(pay), HandledRecords[OrderPlaced])
-        assert_type(probe.handled.by(ship).bodies, list[Order])
-        assert_type(probe.handled.of(Order), HandledRecords[Order])
-        assert_type(probe.emitted.of(OrderPaid), list[OrderPaid])
-        assert_type(probe.failed, Records[Failed[Any]])
 
 
 async def test_a_dead_letter_is_shown_with_its_error() -> None:
