@@ -6,8 +6,16 @@ from typing import Any, assert_type
 from events import Order, Refund
 
 from dispytch import Batch, BatchFailed, BatchMiddleware, Event, EventEmitter, HandlerGroup, Reject
-from dispytch.batch import NextBatch
-from dispytch.middleware import Middleware, Next
+from dispytch.middleware import (
+    Filter,
+    Idempotent,
+    Log,
+    Middleware,
+    Next,
+    NextBatch,
+    RateLimit,
+    Timing,
+)
 
 imports = HandlerGroup(default_topic="imports")
 
@@ -60,5 +68,7 @@ async def one_by_one(event: Event[Any], call_next: Next) -> Any:
 
 around_both: BatchMiddleware = Counted()
 around_one: Middleware = around_both
+shipped: list[BatchMiddleware] = [Log(), Timing(print), Filter(bool), Idempotent()]
+limit: BatchMiddleware = RateLimit(5)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 not_around_batches: BatchMiddleware = one_by_one  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 imports.handler(batch=Batch(5), middlewares=[Counted()])

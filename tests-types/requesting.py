@@ -55,7 +55,9 @@ async def misuse(emitter: EventEmitter) -> None:
     await emitter.request(placed)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await emitter.request("placed", reply=Order)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     await emitter.request(placed, reply=Order, timeout="5")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    print(other)
+    adapter = TypeAdapter(Order)
+    another: Refund = await emitter.request(placed, reply=adapter)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(other, another)
 
 
 async def failures(emitter: EventEmitter) -> None:

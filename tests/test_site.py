@@ -9,10 +9,29 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from dispytch import EventEmitter, EventListener, HandlerGroup, RetryPolicy
+from dispytch import (
+    Batch,
+    CircuitBreaker,
+    CloudEvents,
+    DeadLetters,
+    DeadLetterTopic,
+    Dependency,
+    EventEmitter,
+    EventListener,
+    HandlerGroup,
+    Header,
+    Idempotent,
+    MemoryStore,
+    RetryPolicy,
+    TopicSegment,
+    upcast,
+)
 from dispytch.kafka import KafkaConfig, KafkaEventConfig
 from dispytch.memory.config import MemoryConfig
+from dispytch.middleware import ConcurrencyLimit, Log, RateLimit
 from dispytch.rabbitmq import RabbitMQConfig, RabbitMQEventConfig
+from dispytch.serialization import AvroCodec, ProtobufCodec, RegistryCodec
+from dispytch.testing import Probe
 
 from .pages import ROOT, Page, pages
 
@@ -53,6 +72,15 @@ def parameters(function: Callable[..., Any]) -> set[str]:
     return {one.name for one in found if one.kind not in kinds} - {"self"}
 
 
+def options(function: Callable[..., Any]) -> set[str]:
+    found = inspect.signature(function).parameters.values()
+    return {one.name for one in found if one.default is not inspect.Parameter.empty}
+
+
+def members(kind: type[object]) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
 @pytest.mark.parametrize(
     ("page", "names"),
     [
@@ -72,6 +100,40 @@ def test_every_option_is_named(page: str, names: set[str]) -> None:
     prose = "\n".join(Page(ROOT / "docs" / page).prose())
     named = set(re.findall(r"`(\w+)[^`]*`", prose))
     assert sorted(names - named) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "what"),
+    [
+        ("guides/emitting.md", EventEmitter.emit),
+        ("guides/request-reply.md", EventEmitter.request),
+        ("guides/batches.md", Batch),
+        ("guides/dependencies.md", Dependency),
+        ("guides/dependencies.md", Header),
+        ("guides/topics.md", TopicSegment),
+        ("guides/dead-letters.md", DeadLetterTopic),
+        ("guides/dead-letters.md", DeadLetters),
+        ("guides/dead-letters.md", DeadLetters.read),
+        ("guides/dead-letters.md", DeadLetters.replay),
+        ("guides/idempotency.md", Idempotent),
+        ("guides/idempotency.md", MemoryStore),
+        ("guides/middleware.md", RateLimit),
+        ("guides/middleware.md", ConcurrencyLimit),
+        ("guides/middleware.md", Log),
+        ("guides/operations.md", CircuitBreaker),
+        ("guides/wire-format.md", CloudEvents),
+        ("guides/formats.md", AvroCodec),
+        ("guides/formats.md", ProtobufCodec),
+        ("guides/formats.md", RegistryCodec),
+        ("guides/versions.md", upcast),
+        ("guides/testing.md", EventListener.test),
+        ("guides/testing.md", Probe),
+    ],
+)
+def test_everything_one_may_say_is_shown(page: str, what: Callable[..., Any]) -> None:
+    names = members(what) if what is Probe else options(what)
+    shown = set(re.findall(r"\w+", (ROOT / "docs" / page).read_text()))
+    assert sorted(names - shown) == []
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,8 @@ class EventEmitter:
 
     # For mypy: where a reply is assigned to another type it would go on to the last one, and Any.
     @overload
-    async def request(  # type: ignore[overload-cannot-match]
-        self, event: EventBase, *, reply: type[object], timeout: float = ...
+    async def request(
+        self, event: EventBase, *, reply: type[Any] | TypeAdapter[Any], timeout: float = ...
     ) -> object: ...
 
     @overload
