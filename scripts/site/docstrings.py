@@ -13,6 +13,7 @@ import griffe
 import dispytch
 
 _NAMED = re.compile(r"(?P<names>[a-z_]\w*(?:, [a-z_]\w*)*): (?P<text>\S.*)")
+_NAMES = re.compile(r"[\w.]+(?:, [\w.]+)*")
 _INTRODUCTION = re.compile(r"(?P<text>[A-Z][\w ,]*):")
 _SECTIONS = ("Raises", "Returns", "Yields", "Attributes", "Args", "Example", "Examples")
 _SECTION_ITEM = re.compile(r"[\w.]+(, [\w.]+)*: ?.*|\s.*")
@@ -68,7 +69,7 @@ def _item(line: str) -> str:
     named = _NAMED.fullmatch(line)
     if named is None:
         name, colon, text = line.partition(": ")
-        item = f"`{name}`: {text}" if colon else line
+        item = f"`{name}`: {text}" if colon and _NAMES.fullmatch(name) else line
         return line if line.startswith(" ") else f"- {item}"
     names = ", ".join(f"`{name}`" for name in named["names"].split(", "))
     return f"- {names}: {named['text']}"
