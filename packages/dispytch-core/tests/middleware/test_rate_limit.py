@@ -104,13 +104,34 @@ async def test_who_comes_too_early_keeps_its_turn(clock: Any, an_event: Any) -> 
     assert await runs.offer(event) is None
 
 
-async def test_a_far_turn_is_asked_for_again(clock: Any, an_event: Any) -> None:
-    runs = Runs(clock, RateLimit(1, timedelta(hours=1), clock=clock))
+async def test_a_far_turn_is_given_shortly_before_it(clock: Any, an_event: Any) -> None:
+    limit = RateLimit(1, timedelta(minutes=5), clock=clock)
+    runs = Runs(clock, limit)
     assert await runs.offer(an_event()) is None
     event = an_event()
-    assert await runs.offer(event) == 110
-    times = await runs.all_of([(110.0, event)])
-    assert times == pytest.approx([100, 3700])
+    assert await runs.offer(event) == 390, "ten seconds before its turn"
+    assert len(limit._kept.now()[0].claims) == 0
+    clock.now = 390.0
+    assert await runs.offer(event) == 400
+    assert len(limit._kept.now()[0].claims) == 1
+    clock.now = 400.0
+    assert await runs.offer(event) is None
+
+
+async def test_nothing_is_sent_away_for_more_than_an_hour(clock: Any, an_event: Any) -> None:
+    runs = Runs(clock, RateLimit(1, timedelta(days=90), clock=clock))
+    times = await runs.all_of([(100.0, an_event()) for _ in range(2)])
+    assert times == pytest.approx([100, 100 + 90 * 86400])
+    assert 90 * 24 <= runs.postponed <= 90 * 24 + 2
+
+
+async def test_those_who_wait_long_do_not_ask_all_the_time(clock: Any, an_event: Any) -> None:
+    runs = Runs(clock, RateLimit(1, timedelta(minutes=5), clock=clock))
+    events = [an_event() for _ in range(10)]
+    times = await runs.all_of([(100.0, event) for event in events])
+    assert times == pytest.approx([100 + 300 * number for number in range(10)])
+    assert [event for _, event in runs.started] == events
+    assert runs.postponed <= 10 * 10
 
 
 async def test_a_retry_is_a_run_as_well(clock: Any, an_event: Any) -> None:

@@ -15,9 +15,12 @@ from dispytch.middleware.claims import Claimant, Claims, claimant
 from dispytch.middleware.kept import Kept
 from dispytch.middleware.token_bucket import ROUNDING, TokenBucket
 
-_FURTHEST: Final = 10.0
-"""Seconds that an event is sent away for at most, so that a claim which nobody comes for costs
-others no more than that."""
+_AHEAD: Final = 10.0
+"""Seconds that a turn is given away ahead of its time at most, so that a claim which nobody comes
+for costs others no more than that."""
+
+_FURTHEST: Final = 3600.0
+"""Seconds that an event is sent away for at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +108,9 @@ class _Turns:
             return
         bucket = self._bucket(key, now)
         wait = bucket.wait(now)
-        if wait > _FURTHEST:
-            raise Postpone(_FURTHEST)
+        if wait - _AHEAD > ROUNDING:
+            # No turn comes sooner than the next one that is free now.
+            raise Postpone(min(wait - _AHEAD, _FURTHEST))
         bucket.take(now)
         if wait > 0:
             self.claims.make(who, now, due=now + wait, until=now + wait)
