@@ -75,7 +75,7 @@ class Pump:
         wait = _IDLE_MS if len(hungry) == self._leases.count_active() else self._patience
         while True:
             fetched = await self._client.getmany(*hungry, timeout_ms=wait, max_records=CHUNK)
-            self._store(fetched)
+            await self._store(fetched)
             if sum([len(records) for records in fetched.values()]) < CHUNK:
                 return
             hungry = [partition for partition in hungry if partition not in fetched]
@@ -83,12 +83,15 @@ class Pump:
                 return
             wait = 0
 
-    def _store(self, fetched: Mapping[TopicPartition, list[Record]]) -> None:
+    async def _store(self, fetched: Mapping[TopicPartition, list[Record]]) -> None:
         for partition, records in fetched.items():
             if (lost := self._leases.store(partition, records)) is not None:
                 self._lost(lost)
         if fetched:
             self._arrived()
+            # Let it be handed out first: a partition whose buffer is empty again is asked for with
+            # all others, while one that was left out has to wait until something comes of those.
+            await asyncio.sleep(0)
 
     async def _rested(self) -> bool:
         """Wait until a buffer may have run low; False when it is time for a sign of life."""
