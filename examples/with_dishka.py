@@ -153,9 +153,8 @@ async def main(backend: str = "memory") -> None:
     """Place three orders, and handle them."""
     listener = EventListener(backend, group="shop")
     listener.add_handler_group(shop)
-    async with EventEmitter(backend, source="the counter") as emitter:
+    async with listener, EventEmitter(backend, source="the counter") as emitter:
         await emitter.emit_many(OrderPlaced(number=n) for n in (1, 2, 3))
-    async with listener:
         while listener.outcomes.handled + listener.outcomes.dropped < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
