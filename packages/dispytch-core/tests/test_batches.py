@@ -394,6 +394,37 @@ async def test_a_batch_that_fails_whole_is_one_failure_for_the_circuit_breaker()
         assert len(probe.failed) == 8
 
 
+async def test_one_event_that_is_handled_says_that_the_world_is_well() -> None:
+    sink = Sink(failing(1, error=ConnectionError("one row is locked")))
+    breaker = CircuitBreaker(failures=2, pause=100)
+    listener = listening(sink, Batch(2), circuit_breaker=breaker)
+    async with listener.test(clock="manual") as probe:
+        for _ in range(4):
+            await probe.emit_many(readings(1, 2))
+        await probe.settled()
+        assert len(sink.batches) == len(probe.dead_lettered) == 4
+        assert not (await probe.health()).problems
+
+
+async def test_what_comes_back_to_the_group_is_no_batch_of_a_pattern_that_matches_its_topic() -> (
+    None
+):
+    sink = Sink(lambda event: LookupError() if event.attempt == 1 else None)
+    group = HandlerGroup()
+    group.handler(topic="#", batch=Batch(5, wait=60), retry=thrice(delayed=True))(sink)
+    listener = EventListener("memory://batches", group="g")
+    listener.add_handler_group(group)
+    async with listener.test(clock="manual") as probe:
+        await probe.emit_many(readings(1, 2))
+        await probe.advance(60)
+        await probe.advance(11)
+        assert sorted(sink.batches) == [[1], [1, 2], [2]]
+        await probe.send("g.retry", '{"number": 3}')
+        await probe.settled()
+        assert [letter.reason for letter in probe.dead_lettered] == ["undecodable"]
+        assert len(sink.batches) == 3, "nobody knows what it is a retry of"
+
+
 async def test_indexes_beyond_the_batch_fail_all_of_it() -> None:
     async def store(events: list[Event[Body]]) -> None:
         raise BatchFailed({0: LookupError(), len(events): LookupError()})

@@ -4,11 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dispytch.batch import Batch, By
+from dispytch.clock import Clock
 from dispytch.delivery import BatchEngine
 from dispytch.delivery.attempt import Attempt, Owed
 from dispytch.delivery.batch_lanes import Taken
@@ -106,6 +108,7 @@ async def running(
     fill_gaps: bool = False,
     drain: float = 5.0,
     window: int = 64,
+    clock: Clock | None = None,
 ) -> AsyncIterator[BatchEngine]:
     engine = BatchEngine(
         gate,
@@ -114,6 +117,7 @@ async def running(
         concurrency=4,
         drain_timeout=drain,
         fill_gaps=fill_gaps,
+        clock=clock,
     )
     life = asyncio.create_task(engine.run(consumer))
     try:
@@ -215,6 +219,18 @@ async def test_what_is_owed_to_some_of_a_batch_holds_up_the_next_one(consumer: H
     assert gate.entered == [[1, 2], [1], [3]]
     assert consumer.acked == [2, 1, 3]
     assert loop.time() >= due
+
+
+async def test_the_time_behind_another_batch_counts_as_waiting(consumer: HandDriven) -> None:
+    now = [asyncio.get_running_loop().time()]
+    clock = replace(Clock.of_loop(), time=lambda: now[0])
+    gate = Gate(Batch(2, wait=60))
+    async with running(gate, consumer, clock=clock):
+        consumer.give(b"a", b"a", b"a")
+        await gate.holds(1)
+        now[0] += 60
+        gate.open.set()
+        await until(lambda: consumer.acked == [1, 2, 3])
 
 
 async def test_a_halted_event_ends_the_engine(consumer: HandDriven) -> None:

@@ -76,6 +76,7 @@ class Setup:
         dead_letter: FailurePolicy = DeadLetterTopic(),  # noqa: B008
         broker: Broker | None = None,
         decode: Callable[[Envelope], Any] | None = None,
+        wait: float = 0.5,
     ) -> None:
         self.now = 100.0
         clock = replace(Clock.of_loop(), time=lambda: self.now)
@@ -91,7 +92,7 @@ class Setup:
             retry=retry or RetryPolicy(),
             dead_letter=dead_letter,
             timeout=None,
-            batching=Batching(Batch(10), handler),
+            batching=Batching(Batch(10, wait), handler),
         )
         self.handling = BatchHandling(
             read=CloudEvents().reader(["ce_"]),
@@ -176,6 +177,16 @@ async def test_delayed_attempts_go_to_the_broker_with_a_delay_each() -> None:
     assert len(delays) == 3
     assert all(delay is not None and 0 <= delay <= 60 for delay in delays)
     assert setup.outcomes.delayed == 3
+
+
+async def test_the_wait_for_a_batch_counts_for_the_broker_s_limit() -> None:
+    """A retry that would end beyond what the broker lends an event for goes through it."""
+    for wait, delayed in ((0.0, 0), (50.0, 1)):
+        broker = Broker(delay=True, hold_limit=100)
+        policy = RetryPolicy(attempts=2, delay=60, max_delay=60, jitter=False)
+        setup = Setup(Handler({1: LookupError()}), retry=policy, broker=broker, wait=wait)
+        await setup.first(1)
+        assert (setup.outcomes.delayed, setup.outcomes.retried) == (delayed, 1 - delayed)
 
 
 async def test_an_event_that_halts_leaves_itself_and_settles_what_is_done() -> None:

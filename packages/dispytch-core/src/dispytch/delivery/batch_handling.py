@@ -109,7 +109,14 @@ class BatchHandling(Handling):
         routes = table.find(envelope.type)
         if not routes:
             return self._pass_over(delivery, envelope, None, table.topic_name)
-        return await self._member(first_of(routes[0], self._now()), delivery, envelope)
+        return await self._member(self._first(routes[0]), delivery, envelope)
+
+    def _first(self, route: Route) -> Attempt:
+        """The first attempt; its event has been here for as long as the batch was filling."""
+        attempt = first_of(route, self._now())
+        if route.batching is not None:
+            attempt.arrived -= route.batching.batch.wait
+        return attempt
 
     async def _member(
         self, attempt: Attempt, delivery: Delivery, envelope: Envelope
