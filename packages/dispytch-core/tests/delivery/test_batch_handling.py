@@ -21,13 +21,14 @@ from dispytch.exceptions import (
     MessageTooLarge,
     RegistryUnavailable,
     RetryAfter,
+    SchemaRefused,
     SendError,
     TransportError,
 )
 from dispytch.messages import Delivery, Lease, Message
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Batching, Route, Router
-from dispytch.serialization import Bodies, CloudEvents, Codecs
+from dispytch.serialization import Bodies, CloudEvents, Codecs, Unresolved
 from dispytch.transport import Producer
 
 LEASE = Lease("orders", "orders[0]")
@@ -197,12 +198,18 @@ async def test_an_event_that_halts_leaves_itself_and_settles_what_is_done() -> N
 
 
 async def test_nothing_overtakes_an_event_whose_schema_nobody_tells() -> None:
-    silent = True
+    known, silent = False, True
     plain = Bodies(Codecs(), Order, TypeAdapter(Order)).decode
 
-    def decode(envelope: Envelope) -> Any:
-        if silent and b"2" in envelope.data:
+    async def ask() -> None:
+        nonlocal known
+        if silent:
             raise RegistryUnavailable("down", seconds=5)
+        known = True
+
+    def decode(envelope: Envelope) -> Any:
+        if not known and b"2" in envelope.data:
+            raise Unresolved(ask)
         return plain(envelope)
 
     handler = Handler()
@@ -216,3 +223,17 @@ async def test_nothing_overtakes_an_event_whose_schema_nobody_tells() -> None:
     setup.now, silent = 105.0, False
     assert await setup.run(left) == {}
     assert handler.batches == [[1], [2, 3]]
+
+
+async def test_a_schema_that_there_is_not_is_the_failure_of_one_event() -> None:
+    async def ask() -> None:
+        raise SchemaRefused("no such schema")
+
+    def decode(envelope: Envelope) -> Any:
+        if b"2" in envelope.data:
+            raise Unresolved(ask)
+        return Order(number=1)
+
+    setup = Setup(Handler(), decode=decode)
+    assert await setup.first(1, 2) == {}
+    assert (setup.outcomes.handled, setup.outcomes.dead_lettered) == (1, 1)

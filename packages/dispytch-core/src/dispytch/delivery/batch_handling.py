@@ -1,8 +1,8 @@
 """From the deliveries of a batch to the outcome of each."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dispytch.batch import failures_among
@@ -28,12 +28,27 @@ from dispytch.serialization import Unresolved
 Settle = Callable[[Delivery], None]
 
 
-@dataclass(eq=False, slots=True)
-class _Member:
-    """An event that goes to its handler, and the attempt that this is."""
+Prepared = Event[Any] | Sequence[Owed]
+"""An event for the handler; or what is owed to a delivery that it does not get now."""
 
-    event: Event[Any]
-    attempt: Attempt
+
+@dataclass(eq=False, slots=True)
+class _Run:
+    """The events that go to their handler, and the attempts of those for which it is not the first.
+
+    ``began`` is when; ``attempts`` are by index.
+    """
+
+    began: float
+    events: list[Event[Any]] = field(default_factory=list[Event[Any]])
+    attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
+
+    def add(self, event: Event[Any], owed: Sequence[Owed] | None) -> None:
+        """One more event, for the attempt that it is owed, or for its first."""
+        for one in owed or ():
+            if isinstance(one, Attempt):
+                self.attempts[len(self.events)] = one
+        self.events.append(event)
 
 
 class BatchHandling(Handling):
@@ -62,43 +77,45 @@ class BatchHandling(Handling):
             EventHalted: an event that must neither be settled nor passed over. What the handler
                 has done by then is settled.
         """
-        members, owing = await self._sorted(taken)
-        if members:
-            probe = next(iter(taken))
-            owing |= await self._run_members(members, settle, probe)
+        run = _Run(self._now())
+        owing = await self._sort(taken, run)
+        if run.events:
+            owing |= await self._run_all(run, settle, next(iter(taken)))
+        if not owing:
+            return owing
         left = await self._pay_all(owing, settle)
         return {delivery: left[delivery] for delivery in taken if delivery in left}
 
-    async def _sorted(
-        self, taken: Taken
-    ) -> tuple[Sequence[_Member], dict[Delivery, Sequence[Owed] | None]]:
-        """The events for the handler; and the other deliveries, with what they are owed."""
-        members: list[_Member] = []
+    async def _sort(self, taken: Taken, run: _Run) -> dict[Delivery, Sequence[Owed] | None]:
+        """Put what goes to the handler into the run; returns the others, with what they are owed.
+
+        Nothing is awaited but a schema that is missing: a coroutine for each event is felt.
+        """
         owing: dict[Delivery, Sequence[Owed] | None] = {}
         rest = iter(taken.items())
         for delivery, owed in rest:
-            found = await self._prepared(delivery, owed)
-            if isinstance(found, _Member):
-                members.append(found)
-                continue
-            owing[delivery] = found
-            if found is not owed and any(isinstance(one, Attempt) for one in found):
-                # It cannot be read yet, and those behind it may be of its key.
-                owing.update(rest)
-        return members, owing
+            found = self._prepared(delivery, owed, run.began)
+            if isinstance(found, Awaitable):
+                found = await found
+                if not isinstance(found, Event) and any(isinstance(o, Attempt) for o in found):
+                    # It cannot be read yet, and those behind it may be of its key.
+                    owing[delivery] = found
+                    owing.update(rest)
+                    break
+            if isinstance(found, Event):
+                run.add(found, owed)
+            else:
+                owing[delivery] = found
+        return owing
 
-    async def _prepared(
-        self, delivery: Delivery, owed: Sequence[Owed] | None
-    ) -> _Member | Sequence[Owed]:
-        """An event for the handler; or what is owed to a delivery that it does not get now."""
-        if owed is None:
-            return await self._prepared_first(delivery)
-        [one] = owed
-        if isinstance(one, Parting) or one.due > self._now():
-            return owed
-        return await self._member(one, delivery, self._read(delivery))
-
-    async def _prepared_first(self, delivery: Delivery) -> _Member | Sequence[Owed]:
+    def _prepared(
+        self, delivery: Delivery, owed: Sequence[Owed] | None, now: float
+    ) -> Prepared | Awaitable[Prepared]:
+        if owed is not None:
+            [one] = owed
+            if isinstance(one, Parting) or one.due > now:
+                return owed
+            return self._event(one.route, one, delivery, self._read(delivery))
         table = self._router.table(delivery)
         if table is None:
             return ()
@@ -106,59 +123,79 @@ class BatchHandling(Handling):
             envelope = self._read(delivery)
         except DecodeError as error:
             return self._unreadable(delivery, error, table.topic_name)
-        routes = table.find(envelope.type)
+        routes = table.by_type.get(envelope.type, table.of_any)
         if not routes:
             return self._pass_over(delivery, envelope, None, table.topic_name)
-        return await self._member(self._first(routes[0]), delivery, envelope)
+        return self._event(routes[0], None, delivery, envelope)
 
-    def _first(self, route: Route) -> Attempt:
-        """The first attempt; its event has been here for as long as the batch was filling."""
-        attempt = first_of(route, self._now())
-        if route.batching is not None:
-            attempt.arrived -= route.batching.batch.wait
-        return attempt
-
-    async def _member(
-        self, attempt: Attempt, delivery: Delivery, envelope: Envelope
-    ) -> _Member | Sequence[Owed]:
-        route = attempt.route
+    def _event(
+        self, route: Route, attempt: Attempt | None, delivery: Delivery, envelope: Envelope
+    ) -> Prepared | Awaitable[Prepared]:
+        number = 1 if attempt is None else attempt.number
         try:
-            try:
-                body = route.decode(envelope)
-            except Unresolved as missing:
-                body = await self._lookups.read(lambda: route.decode(envelope), missing)
+            body = route.decode(envelope)
+        except Unresolved as missing:
+            return self._looked_up(route, attempt, delivery, envelope, missing)
         except SerializationError as refusal:
-            failure = Failure(
-                reason_of(refusal), refusal, route.name, attempt.number, route.topic_name
-            )
-            return self._given_up(route.dead_letter, delivery, failure)
-        except RegistryUnavailable as silence:
-            return [replace(attempt, due=self._now() + silence.seconds)]
-        event = Event(body, envelope, delivery, attempt.number, route.name, route.pattern)
-        return _Member(event, attempt)
+            return self._refusal(route, number, delivery, refusal)
+        return Event(body, envelope, delivery, number, route.name, route.pattern)
 
-    async def _run_members(
-        self, members: Sequence[_Member], settle: Settle, probe: Delivery
+    async def _looked_up(
+        self,
+        route: Route,
+        attempt: Attempt | None,
+        delivery: Delivery,
+        envelope: Envelope,
+        missing: Unresolved,
+    ) -> Prepared:
+        """As `_event`, once somebody was asked; another attempt when nobody answers."""
+        number = 1 if attempt is None else attempt.number
+        try:
+            body = await self._lookups.read(lambda: route.decode(envelope), missing)
+        except SerializationError as refusal:
+            return self._refusal(route, number, delivery, refusal)
+        except RegistryUnavailable as silence:
+            now = self._now()
+            return [replace(attempt or _first(route, now), due=now + silence.seconds)]
+        return Event(body, envelope, delivery, number, route.name, route.pattern)
+
+    def _refusal(
+        self, route: Route, number: int, delivery: Delivery, refusal: SerializationError
+    ) -> Sequence[Owed]:
+        failure = Failure(reason_of(refusal), refusal, route.name, number, route.topic_name)
+        return self._given_up(route.dead_letter, delivery, failure)
+
+    async def _run_all(
+        self, run: _Run, settle: Settle, probe: Delivery
     ) -> Mapping[Delivery, Sequence[Owed]]:
         """Run the handler, settle what it has done, and find out what the others are owed."""
-        route = members[0].attempt.route
-        failures = await self._failures(route, [member.event for member in members])
+        events, route = run.events, self._route_of(run)
+        failures = await self._failures(route, events)
         if self._circuit is not None:
-            self._circuit.note(probe, _verdict(failures, len(members)))
-        for index, member in enumerate(members):
+            self._circuit.note(probe, _verdict(failures, len(events)))
+        for index, event in enumerate(events):
             if index not in failures:
-                self._outcomes.handled += 1
-                settle(member.event.delivery)
+                settle(event.delivery)
+        self._outcomes.handled += len(events) - len(failures)
         logged: set[int] = set()
         owing: dict[Delivery, Sequence[Owed]] = {}
         for index, error in failures.items():
-            owing[members[index].event.delivery] = self._follow(members[index], error, logged)
+            attempt = run.attempts.get(index) or _first(route, run.began)
+            delivery = events[index].delivery
+            owing[delivery] = self._follow(attempt, delivery, error, logged)
         _align(
-            owing[members[index].event.delivery]
+            owing[events[index].delivery]
             for index, error in failures.items()
             if not isinstance(error, RetryAfter)
         )
         return owing
+
+    def _route_of(self, run: _Run) -> Route:
+        """The one that all its events have: a batch handler has its topics for itself."""
+        for attempt in run.attempts.values():
+            return attempt.route
+        first = run.events[0]
+        return self._router.find(first.topic, first.type)[0]
 
     async def _failures(self, route: Route, events: list[Event[Any]]) -> Mapping[int, Exception]:
         """Run the handler; what the events have failed of, by index."""
@@ -172,15 +209,14 @@ class BatchHandling(Handling):
             return failures_among(count, escaped_from(error))
         return {}
 
-    def _follow(self, member: _Member, error: Exception, logged: set[int]) -> Sequence[Owed]:
+    def _follow(
+        self, attempt: Attempt, delivery: Delivery, error: Exception, logged: set[int]
+    ) -> Sequence[Owed]:
         """What is owed to an event after it has failed; ``logged``: errors that were told of."""
         if isinstance(error, Skip):
             self._outcomes.skipped += 1
             return ()
-        delivery = member.event.delivery
-        following = self._aftermath.after(
-            member.attempt, delivery, error, logged=id(error) in logged
-        )
+        following = self._aftermath.after(attempt, delivery, error, logged=id(error) in logged)
         logged.add(id(error))
         return () if following is None else [following]
 
@@ -206,6 +242,14 @@ class BatchHandling(Handling):
                     del left[delivery]
                     settle(delivery)
         return left
+
+
+def _first(route: Route, now: float) -> Attempt:
+    """The first attempt; its event has been here for as long as the batch was filling."""
+    attempt = first_of(route, now)
+    if route.batching is not None:
+        attempt.arrived -= route.batching.batch.wait
+    return attempt
 
 
 def _verdict(failures: Mapping[int, Exception], count: int) -> Exception | None:

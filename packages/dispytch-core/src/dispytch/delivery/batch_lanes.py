@@ -1,7 +1,7 @@
 """Lanes that hand out several events at once. Pure bookkeeping, told of the time by others."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 
 from dispytch.clock import Timer
 from dispytch.delivery.attempt import Owed
@@ -9,7 +9,7 @@ from dispytch.delivery.lanes import Lane, Lanes, LeasedStream, Ordering
 from dispytch.messages import Delivery, Lease
 from dispytch.routing import Batching
 
-Taken = Mapping[Delivery, Sequence[Owed] | None]
+Taken = dict[Delivery, Sequence[Owed] | None]
 """Events of a batch, in their order, each with what it is owed; None if nothing is known yet."""
 
 
@@ -131,8 +131,8 @@ class BatchLanes(Lanes):
         lane = super().take()
         if isinstance(lane, BatchLane):
             lane.take()
-            last = max(one.position for one in lane.taken)
-            lane.stream.furthest = max(lane.stream.furthest, last)
+            last = next(reversed(lane.taken))
+            lane.stream.furthest = max(lane.stream.furthest, last.position)
         return lane
 
     def give_back(self, lane: BatchLane, left: Taken) -> None:
@@ -181,16 +181,16 @@ class BatchLanes(Lanes):
 
     def _put(self, stream: BatchStream, delivery: Delivery, batching: Batching) -> None:
         stream.held += 1
-        # A tuple is the key of no lane that hands out single events.
+        # Lanes that hand out single events have bytes as keys.
         by_topic = batching.batch.by == "topic"
-        key = (batching,) if by_topic else (batching, delivery.key)
+        key: Hashable = batching if by_topic else (batching, delivery.key)
         lane = stream.lanes.get(key)
         if not isinstance(lane, BatchLane):
             stream.lanes[key] = lane = BatchLane(stream, key, delivery, batching)
             self._fill(lane)
         else:
             lane.append(delivery)
-            if lane.is_full:
+            if lane.alarm is not None and lane.is_full:
                 self.ripen(lane)
 
     def _fill(self, lane: BatchLane) -> None:
