@@ -95,7 +95,7 @@ class BatchHandling(Handling):
         rest = iter(taken.items())
         for delivery, owed in rest:
             found = self._prepared(delivery, owed, run.began)
-            if isinstance(found, Awaitable):
+            if not isinstance(found, Event) and isinstance(found, Awaitable):
                 found = await found
                 if not isinstance(found, Event) and any(isinstance(o, Attempt) for o in found):
                     # It cannot be read yet, and those behind it may be of its key.
