@@ -19,6 +19,7 @@ from dispytch.exceptions import (
     BrokerUnreachable,
     EventHalted,
     MessageTooLarge,
+    Postpone,
     RegistryUnavailable,
     RetryAfter,
     SchemaRefused,
@@ -80,7 +81,8 @@ class Setup:
         wait: float = 0.5,
     ) -> None:
         self.now = 100.0
-        clock = replace(Clock.of_loop(), time=lambda: self.now)
+        self.passing = 0.0
+        clock = replace(Clock.of_loop(), time=self.time)
         self.outcomes = Outcomes()
         self.producer = FakeProducer()
         self.settled: list[int] = []
@@ -109,6 +111,10 @@ class Setup:
             outcomes=self.outcomes,
             clock=clock,
         )
+
+    def time(self) -> float:
+        self.now += self.passing
+        return self.now
 
     async def run(self, taken: Any) -> dict[Delivery, Any]:
         left = await self.handling.handle_batch(
@@ -143,6 +149,21 @@ async def test_those_that_failed_together_are_due_together() -> None:
     assert await setup.run(left) == {}
     assert handler.batches[2:] == [[1, 2, 3, 4]]
     assert sorted(setup.settled) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("decision", [RetryAfter, Postpone])
+async def test_what_is_told_to_wait_equally_long_comes_back_together(decision: Any) -> None:
+    handler = Handler({1: decision(5), 2: decision(5), 3: decision(9)})
+    setup = Setup(handler, retry=RetryPolicy(attempts=2))
+    setup.passing = 0.001
+    left = await setup.first(1, 2, 3)
+    dues = [owed[0].due for owed in left.values()]
+    assert dues[0] == dues[1]
+    assert dues[2] - dues[1] > 3
+    setup.now = dues[0]
+    handler.failures.clear()
+    await setup.run(left)
+    assert handler.batches[1:] == [[1, 2]]
 
 
 async def test_dead_letters_of_a_batch_are_sent_together_and_settled_when_confirmed() -> None:

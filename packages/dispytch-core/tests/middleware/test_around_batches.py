@@ -19,13 +19,10 @@ from dispytch import (
     Skip,
 )
 from dispytch.batch import wrap_batch
-from dispytch.exceptions import InvalidHandler
 from dispytch.middleware import (
-    ConcurrencyLimit,
     Filter,
     Log,
     Middleware,
-    RateLimit,
     Run,
     Timing,
     map_exceptions,
@@ -198,10 +195,3 @@ async def test_a_listener_with_batches_takes_them_all() -> None:
         outcomes = probe.outcomes
         assert (outcomes.handled, outcomes.skipped, outcomes.retried) == (2, 1, 0)
     assert [run.ending for run in runs] == ["handled", "skipped", "handled", "rejected"]
-
-
-@pytest.mark.parametrize("limit", [RateLimit(1), ConcurrencyLimit(1)])
-async def test_limits_are_refused_around_batches(limit: Middleware) -> None:
-    with pytest.raises(InvalidHandler, match=type(limit).__name__):
-        async with listening(limit)[0].test():
-            pass

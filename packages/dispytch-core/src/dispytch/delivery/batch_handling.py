@@ -1,7 +1,8 @@
 """From the deliveries of a batch to the outcome of each."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from dispytch.events import Event
 from dispytch.exceptions import (
     DecodeError,
     HandlerDecision,
+    Postpone,
     RegistryUnavailable,
     RetryAfter,
     SerializationError,
@@ -156,7 +158,8 @@ class BatchHandling(Handling):
             return self._refusal(route, number, delivery, refusal)
         except RegistryUnavailable as silence:
             now = self._now()
-            return [replace(attempt or _first(route, now), due=now + silence.seconds)]
+            attempt = attempt or _first(route, now)
+            return [replace(attempt, due=now + silence.seconds, until=None)]
         return Event(body, envelope, delivery, number, route.name, route.pattern)
 
     def _refusal(
@@ -179,15 +182,15 @@ class BatchHandling(Handling):
         self._outcomes.handled += len(events) - len(failures)
         logged: set[int] = set()
         owing: dict[Delivery, Sequence[Owed]] = {}
+        together: defaultdict[float | None, list[Owed]] = defaultdict(list)
         for index, error in failures.items():
             attempt = run.attempts.get(index) or _first(route, run.began)
             delivery = events[index].delivery
-            owing[delivery] = self._follow(attempt, delivery, error, logged)
-        _align(
-            owing[events[index].delivery]
-            for index, error in failures.items()
-            if not isinstance(error, RetryAfter)
-        )
+            owing[delivery] = owed = self._follow(attempt, delivery, error, logged)
+            told = error.seconds if isinstance(error, RetryAfter | Postpone) else None
+            together[told] += owed
+        for owed in together.values():
+            _align(owed)
         return owing
 
     def _route_of(self, run: _Run) -> Route:
@@ -260,9 +263,9 @@ def _verdict(failures: Mapping[int, Exception], count: int) -> Exception | None:
     return next((one for one in errors if not isinstance(one, HandlerDecision)), errors[0])
 
 
-def _align(owings: Iterable[Sequence[Owed]]) -> None:
+def _align(owed: Sequence[Owed]) -> None:
     """Have events that failed together be run together again, once the last of them is due."""
-    attempts = [one for owed in owings for one in owed if isinstance(one, Attempt)]
+    attempts = [one for one in owed if isinstance(one, Attempt)]
     latest = max((one.due for one in attempts), default=0.0)
     for one in attempts:
         one.due = latest

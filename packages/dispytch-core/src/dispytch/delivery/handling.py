@@ -160,7 +160,7 @@ class Handling:
             return await self._refused(route, number, delivery, refusal) or None
         except RegistryUnavailable as silence:
             attempt = attempt or first_of(route, began)
-            return [replace(attempt, due=self._now() + silence.seconds)]
+            return [replace(attempt, due=self._now() + silence.seconds, until=None)]
         event = Event(body, envelope, delivery, number, route.name, route.pattern)
         try:
             result = await (

@@ -20,14 +20,16 @@ class Pause:
         self._clock = clock
         self._end: Callable[[], None] | None = end
         self._timer = clock.call_at(min(one.due for one in owed), self._over)
-        for one in owed:
-            if one.until is not None:
-                one.until.add_done_callback(partial(self._hasten, one))
+        # Events of a batch that were postponed together wait for one future.
+        for until in {one.until for one in owed if one.until is not None}:
+            until.add_done_callback(partial(self._hasten, owed))
 
-    def _hasten(self, attempt: Attempt, until: asyncio.Future[None]) -> None:
+    def _hasten(self, owed: Sequence[Owed], until: asyncio.Future[None]) -> None:
         if self._end is not None:
             self._timer.cancel()
-            attempt.hasten(self._clock.time())
+            for one in owed:
+                if isinstance(one, Attempt) and one.until is until:
+                    one.hasten(self._clock.time())
             self._over()
 
     def _over(self) -> None:

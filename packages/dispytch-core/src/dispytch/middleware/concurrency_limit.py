@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from dispytch.batch import NextBatch
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, Postpone
 from dispytch.middleware.chain import Next
-from dispytch.middleware.claims import claimant
+from dispytch.middleware.claims import Claimant, claimant
 from dispytch.middleware.kept import Kept
 from dispytch.middleware.places import PATIENCE, Places
 
@@ -25,6 +26,8 @@ class ConcurrencyLimit:
 
     All that run under one ``ConcurrencyLimit`` share it: to limit handlers each on its own, give
     each its own, or ``key=lambda event: event.handler``. Each process has a limit of its own.
+
+    A batch is one run, and has a place with each key among its events, or with none while it waits.
 
     limit: how many, for each key on its own if there is a ``key``.
     key: a function of the event that says whose limit it counts for: a tenant, an account. None
@@ -60,16 +63,41 @@ class ConcurrencyLimit:
         who, places = claimant(event), by_key.of(key, now)
         if places.has(who):  # It is around the handler twice.
             return await call_next(event)
-        if not places.enter(who, now):
-            freed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            places.queue(who, freed, now)
-            raise Postpone(PATIENCE, until=freed)
+        _enter(who, places, now)
         try:
             return await call_next(event)
         finally:
             _, now = self._kept.now()
             places.leave(who, now)
             by_key.tidy(key, now)
+
+    async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
+        """Call the handler, if there is a place with each key; else postpone the batch."""
+        keys = dict.fromkeys([None] if self.key is None else map(self.key, events))
+        if self.key is not None:
+            keys.pop(None, None)
+        by_key, now = self._kept.now()
+        who, held = claimant(events[0]), dict[Hashable, Places]()
+        try:
+            for key in keys:
+                places = by_key.of(key, now)
+                if not places.has(who):
+                    _enter(who, places, now)
+                    held[key] = places
+            await call_next(events)
+        finally:
+            _, now = self._kept.now()
+            for key, places in held.items():
+                places.leave(who, now)
+                by_key.tidy(key, now)
+
+
+def _enter(who: Claimant, places: Places, now: float) -> None:
+    """Take a place, or queue for one; raises `Postpone` then."""
+    if not places.enter(who, now):
+        freed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        places.queue(who, freed, now)
+        raise Postpone(PATIENCE, until=freed)
 
 
 class _PlacesByKey:

@@ -1,13 +1,14 @@
 """Limiting how many runs of handlers start in a time."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from math import inf
 from typing import Any, Final
 
+from dispytch.batch import NextBatch
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, Postpone
 from dispytch.middleware.chain import Next
@@ -33,6 +34,8 @@ class RateLimit:
 
     All that run under one ``RateLimit`` share it: the handlers of a group, if it is the group's.
     Each process has a limit of its own: n members of a consumer group start n times as many.
+
+    A batch is one run, for each key among its events.
 
     rate: how many, for each key on its own if there is a ``key``.
     per: in this time, in seconds if it is a number.
@@ -86,6 +89,28 @@ class RateLimit:
         finally:
             turns.inside.discard(who)
 
+    async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
+        """Call the handler, if it is its turn for each key; else postpone the batch."""
+        firsts: dict[Hashable, Claimant] = {}
+        for event in events:
+            key = None if self.key is None else self.key(event)
+            firsts.setdefault(key, claimant(event))
+        if self.key is not None:
+            firsts.pop(None, None)
+        turns, now = self._kept.now()
+        passing = {key: who for key, who in firsts.items() if who not in turns.inside}
+        turns.let_all_pass(passing, now)
+        turns.inside.update(passing.values())
+        try:
+            await call_next(events)
+        except Postpone as decision:
+            turns, now = self._kept.now()
+            for who in passing.values():
+                turns.keep(who, now, decision.seconds)
+            raise
+        finally:
+            turns.inside.difference_update(passing.values())
+
 
 class _Turns:
     """The turns of one limit: those that are taken, and those that postponed runs come back for."""
@@ -114,6 +139,20 @@ class _Turns:
         bucket.take(now)
         if wait > 0:
             self.claims.make(who, now, due=now + wait, until=now + wait)
+            raise Postpone(wait)
+
+    def let_all_pass(self, passing: Mapping[Hashable, Claimant], now: float) -> None:
+        """Take a turn for each key; keeps them, and raises `Postpone`, if one is yet to come."""
+        wait, passed = 0.0, list[Claimant]()
+        for key, who in passing.items():
+            try:
+                self.let_pass(who, key, now)
+                passed.append(who)
+            except Postpone as decision:
+                wait = max(wait, decision.seconds)
+        if wait > 0:
+            for who in passed:
+                self.keep(who, now, wait)
             raise Postpone(wait)
 
     def keep(self, who: Claimant, now: float, seconds: float) -> None:
