@@ -245,7 +245,9 @@ async def test_a_retry_that_comes_back_for_a_handler_that_is_gone_has_its_old_pl
 ) -> None:
     first, second = HandlerGroup(), HandlerGroup()
 
-    @first.handler(topic="user.*", retry=RetryPolicy(attempts=2, delay=0.5, jitter=False, delayed=True))
+    later = RetryPolicy(attempts=2, delay=0.5, jitter=False, delayed=True)
+
+    @first.handler(topic="user.*", retry=later)
     async def gone(event: Event) -> None:
         raise ValueError("once more")
 
