@@ -85,6 +85,7 @@ async def test_limits_filters_and_mappings_lose_nothing_and_keep_order(
     listener = EventListener(broker_url, group=f"shop.{unique}", concurrency=16)
     listener.add_handler_group(group)
     async with listener, EventEmitter(broker_url) as emitter:
+        began = asyncio.get_running_loop().time()
         await emitter.emit_many(
             [Placed(tenant=f"tenant {n % 10}", number=n // 10) for n in range(100)]
         )
@@ -96,7 +97,7 @@ async def test_limits_filters_and_mappings_lose_nothing_and_keep_order(
     assert outcomes.postponed > 0
     assert most == 2
     assert len(starts) == 100
-    assert starts[-1] - starts[0] >= (100 - 5) / 100 - 0.05
+    assert starts[-1] - began >= (100 - 5) / 100
     endings = Counter(
         record.__dict__["ending"] for record in caplog.records if record.name == "dispytch.handlers"
     )
@@ -151,6 +152,7 @@ async def test_middlewares_of_each_level_go_around_each_run_in_their_order(
     listener.add_handler_group(outer)
     jobs = [Job(number=number, tenant="ab"[number % 2]) for number in range(10)]
     async with listener, EventEmitter(broker_url) as emitter:
+        began = asyncio.get_running_loop().time()
         await emitter.emit_many(jobs)
         outcomes = listener.outcomes
         await until(lambda: outcomes.handled + outcomes.dead_lettered == 10)
@@ -169,4 +171,4 @@ async def test_middlewares_of_each_level_go_around_each_run_in_their_order(
     }
     assert (outcomes.handled, outcomes.dead_lettered) == (9, 1)
     for times in starts.values():
-        assert times[-1] - times[0] >= (len(times) - 1) / 4 - 0.05, "a rate of each tenant's own"
+        assert times[-1] - began >= (5 - 1) / 4, "five of each tenant take their turns"

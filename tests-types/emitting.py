@@ -1,5 +1,6 @@
 """What a user's type checker knows of emitting; nothing here runs."""
 
+from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
 from events import OrderPlaced, placed
@@ -25,6 +26,10 @@ async def emit() -> None:
     async with EventEmitter("kafka://localhost:9092") as emitter:
         assert_type(emitter, EventEmitter)
         await emitter.emit(placed)
+        await emitter.emit(placed, delay=timedelta(days=1))
+        await emitter.emit_many([placed], at=datetime(2030, 1, 1, tzinfo=UTC))
+        await emitter.emit(placed, delay="soon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await emitter.emit(placed, at=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         await emitter.emit_many([placed, Configured(number=2)])
         await emitter.emit_many(OrderPlaced(number=number) for number in range(3))
         await emitter.emit("placed")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
