@@ -7,6 +7,7 @@ from events import Order, Refund
 
 from dispytch import Batch, BatchFailed, BatchMiddleware, Event, EventEmitter, HandlerGroup, Reject
 from dispytch.middleware import (
+    ConcurrencyLimit,
     Filter,
     Idempotent,
     Log,
@@ -15,6 +16,7 @@ from dispytch.middleware import (
     NextBatch,
     RateLimit,
     Timing,
+    map_exceptions,
 )
 
 imports = HandlerGroup(default_topic="imports")
@@ -69,6 +71,10 @@ async def one_by_one(event: Event[Any], call_next: Next) -> Any:
 around_both: BatchMiddleware = Counted()
 around_one: Middleware = around_both
 shipped: list[BatchMiddleware] = [Log(), Timing(print), Filter(bool), Idempotent()]
-limit: BatchMiddleware = RateLimit(5)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+limits: list[BatchMiddleware] = [
+    RateLimit(5),
+    ConcurrencyLimit(2),
+    map_exceptions({OSError: Reject}),
+]
 not_around_batches: BatchMiddleware = one_by_one  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 imports.handler(batch=Batch(5), middlewares=[Counted()])

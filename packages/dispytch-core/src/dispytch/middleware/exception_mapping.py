@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, cast
 
-from dispytch.batch import NextBatch
+from dispytch.batch import BatchMiddleware, NextBatch
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Postpone, RetryAfter
-from dispytch.middleware.chain import Middleware, Next
+from dispytch.middleware.chain import Next
 
 Replacement = Exception | type[Exception] | Callable[[Any], Exception]
 """What is raised in an error's place: an exception, its class, or a function of the error."""
 
 
-def map_exceptions(replacements: Mapping[type[Exception], Replacement]) -> Middleware:
+def map_exceptions(replacements: Mapping[type[Exception], Replacement]) -> BatchMiddleware:
     """A middleware that raises other errors in the place of those that come from within.
 
     The keys are exception classes; the one that is closest to the error's own class counts, in
