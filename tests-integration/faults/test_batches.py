@@ -62,8 +62,11 @@ async def test_a_service_stopped_in_mid_batch_repeats_nothing(scene: Scene) -> N
     emitting = asyncio.create_task(scene.emit(rounds(scene.topic, events=EVENTS, keys=KEYS)))
     for _ in range(STOPS):
         more = scene.runs() + 400
-        await until(lambda more=more: scene.runs() >= more, "it handles on", within=30)
-        assert scene.running(service) > 5, "it is not in mid-flow"
+        await until(
+            lambda more=more, service=service: scene.runs() >= more and scene.running(service) > 5,
+            "it is in mid-flow",
+            within=30,
+        )
         await service.stopped()
         assert scene.running(service) == 0
         service = await scene.started(**settings)

@@ -22,9 +22,12 @@ async def test_a_service_stopped_in_mid_flow_repeats_nothing(scene: Scene) -> No
     emitting = asyncio.create_task(scene.emit(rounds(scene.topic, events=EVENTS, keys=KEYS)))
     for _ in range(STOPS):
         more = scene.runs() + 700
-        await until(lambda more=more: scene.runs() >= more, "it handles on", within=30)
+        await until(
+            lambda more=more, service=service: scene.runs() >= more and scene.running(service) > 20,
+            "it is in mid-flow",
+            within=30,
+        )
         running = scene.running(service)
-        assert running > 20, "it is not in mid-flow"
         seconds = await service.stopped(within=DRAIN_TIMEOUT)
         print(f"ended after {seconds:.2f} s, {running} handlers were running")
         assert scene.running(service) == 0
