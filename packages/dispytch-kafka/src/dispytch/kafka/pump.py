@@ -8,7 +8,7 @@ from dispytch.kafka.driver import ConsumerClient, Record, TopicPartition, partit
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 
-CHUNK: Final = 500
+CHUNK: Final = 250
 _IDLE_MS: Final = 250
 _BUSY_MS: Final = 5
 _SLOW_MS: Final = 100
