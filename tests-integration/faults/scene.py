@@ -137,6 +137,19 @@ class Scene:
         marks = [e.mark for e in self._journal.entries() if e.pid == service.pid]
         return 2 * marks.count("begun") - len(marks)
 
+    async def until_in_mid_flow(self, service: ServiceProcess, *, more: int, running: int) -> None:
+        """Return once so many more handlers have begun, and more than ``running`` run in a process.
+
+        Raises:
+            AssertionError: that was not within 30 seconds.
+        """
+        begun = self.runs() + more
+        await until(
+            lambda: self.runs() >= begun and self.running(service) > running,
+            "it is in mid-flow",
+            within=30,
+        )
+
     async def until_handled(self, count: int, *, within: float) -> None:
         """Return once so many different events were handled.
 

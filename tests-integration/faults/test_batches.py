@@ -61,12 +61,7 @@ async def test_a_service_stopped_in_mid_batch_repeats_nothing(scene: Scene) -> N
     service = await scene.started(**settings)
     emitting = asyncio.create_task(scene.emit(rounds(scene.topic, events=EVENTS, keys=KEYS)))
     for _ in range(STOPS):
-        more = scene.runs() + 400
-        await until(
-            lambda more=more, service=service: scene.runs() >= more and scene.running(service) > 5,
-            "it is in mid-flow",
-            within=30,
-        )
+        await scene.until_in_mid_flow(service, more=400, running=5)
         await service.stopped()
         assert scene.running(service) == 0
         service = await scene.started(**settings)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from faults.scene import Scene, assert_kept, until
+from faults.scene import Scene, assert_kept
 from faults.step import rounds
 
 EVENTS, KEYS = 5_000, 200
@@ -21,12 +21,7 @@ async def test_a_service_stopped_in_mid_flow_repeats_nothing(scene: Scene) -> No
     service = await scene.started(**SLOW)
     emitting = asyncio.create_task(scene.emit(rounds(scene.topic, events=EVENTS, keys=KEYS)))
     for _ in range(STOPS):
-        more = scene.runs() + 700
-        await until(
-            lambda more=more, service=service: scene.runs() >= more and scene.running(service) > 20,
-            "it is in mid-flow",
-            within=30,
-        )
+        await scene.until_in_mid_flow(service, more=700, running=20)
         running = scene.running(service)
         seconds = await service.stopped(within=DRAIN_TIMEOUT)
         print(f"ended after {seconds:.2f} s, {running} handlers were running")
