@@ -26,7 +26,7 @@ from dispytch import (
     Skip,
 )
 from dispytch.circuit_breaker import Circuit
-from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.delivery.lanes import Lanes
 from dispytch.delivery.workers import WorkerPool
 from dispytch.exceptions import ConfigurationError
 from dispytch.messages import Delivery, Lease
@@ -192,8 +192,7 @@ class Pool:
         self._pool._resume()
         await settle()
 
-    async def _start(self, lane: Lane) -> None:
-        event = lane.first
+    async def _start(self, event: Delivery) -> None:
         self.started.append(event.position)
         self.circuit.start(event)
         try:
@@ -202,8 +201,8 @@ class Pool:
         finally:
             self.circuit.finish(event)
 
-    def _finish(self, lane: Lane, owed: object) -> None:
-        self.lanes.advance(lane)
+    def _finish(self, event: Delivery, owed: object) -> None:
+        self.lanes.advance(event)
 
 
 async def settle() -> None:

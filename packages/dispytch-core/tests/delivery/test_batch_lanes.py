@@ -16,7 +16,6 @@ from hypothesis.stateful import (
 
 from dispytch.batch import Batch
 from dispytch.delivery.batch_lanes import BatchLane, BatchLanes
-from dispytch.delivery.lanes import Lane
 from dispytch.events import Event
 from dispytch.messages import Delivery, Lease
 from dispytch.routing import Batching
@@ -131,11 +130,13 @@ class BatchLanesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.lanes.ready)
     @rule()
     def take(self) -> None:
-        lane = self.lanes.take()
-        if not isinstance(lane, BatchLane):
-            self.single.remove((lane.lease, lane.first.position))
-            self.lanes.advance(lane)
+        first = self.lanes.take()
+        lane = self.lanes.begin(first)
+        if lane is None:
+            self.single.remove((first.lease, first.position))
+            self.lanes.advance(first)
             return
+        assert lane.first is first
         name = self.track_of(lane.first)
         track = self.tracks[name]
         assert track.state == "ready"
@@ -169,13 +170,13 @@ class BatchLanesMachine(RuleBasedStateMachine):
             self.fill(track)
         else:
             del self.tracks[name]
-        self.hurry_if_full(lane.lease)
+        self.hurry_if_full(lane.stream.lease)
 
     @precondition(lambda self: self.owed)
     @rule(data=st.data())
     def again(self, data: st.DataObject) -> None:
         lane, name = self.owed.pop(data.draw(st.integers(0, len(self.owed) - 1), label="which"))
-        self.lanes.again(lane)
+        self.lanes.resume(lane)
         if not lane.gone:
             self.tracks[name].state = "ready"
 
@@ -204,19 +205,20 @@ class BatchLanesMachine(RuleBasedStateMachine):
     def every_lane_is_where_it_should_be(self) -> None:
         if not hasattr(self, "lanes"):
             return
-        ready = [one for one in self.lanes.ready if isinstance(one, BatchLane)]
+        lanes = self.lanes._ready_lanes
+        ready = [one.position for one in self.lanes.ready if one in lanes]
         expected = {
             track.batch[0] if track.batch else track.behind[0]
             for track in self.tracks.values()
             if track.state == "ready"
         }
-        assert {one.first.position for one in ready} == expected
+        assert set(ready) == expected
         assert len(ready) == len(expected)
         filling = {one.first.position for one, alarm in self.alarms.items() if not alarm.cancelled}
         assert filling == {
             track.behind[0] for track in self.tracks.values() if track.state == "filling"
         }
-        alone = [one.first.position for one in self.lanes.ready if not isinstance(one, BatchLane)]
+        alone = [one.position for one in self.lanes.ready if one not in lanes]
         assert alone == [position for _, position in self.single]
 
     def teardown(self) -> None:
@@ -226,24 +228,26 @@ class BatchLanesMachine(RuleBasedStateMachine):
         for lane, name in self.taken:
             self._give_back(lane, name, set(lane.taken))
         for lane, name in self.owed:
-            self.lanes.again(lane)
+            self.lanes.resume(lane)
             if not lane.gone:
                 self.tracks[name].state = "ready"
         for lane in [lane for lane, alarm in self.alarms.items() if not alarm.cancelled]:
             self.lanes.ripen(lane)
         served: set[int] = set()
         while self.lanes.ready:
-            lane = self.lanes.take()
-            if isinstance(lane, BatchLane):
+            first = self.lanes.take()
+            lane = self.lanes.begin(first)
+            if lane is not None:
                 served |= {one.position for one in lane.taken}
                 self.lanes.give_back(lane, {})
             else:
-                self.lanes.advance(lane)
+                self.lanes.advance(first)
         assert served == {
             position for track in self.tracks.values() for position in (*track.batch, *track.behind)
         }
         streams = self.lanes._streams.values()
-        assert not any(stream.lanes or stream.held or stream.busy for stream in streams)
+        assert not any(one.lanes or one.batches or one.held or one.busy for one in streams)
+        assert not self.lanes._ready_lanes
 
 
 TestBatchLanes = BatchLanesMachine.TestCase
@@ -263,29 +267,33 @@ def lanes_of(
     )
 
 
-def taken(lane: Lane) -> list[int]:
-    assert isinstance(lane, BatchLane)
+def begun(lanes: BatchLanes) -> BatchLane:
+    """The batch lane that has been ready for longest, with the batch that was taken."""
+    lane = lanes.begin(lanes.take())
+    assert lane is not None
+    return lane
+
+
+def taken(lane: BatchLane) -> list[int]:
     return [one.position for one in lane.taken]
 
 
 def test_without_an_order_a_full_batch_makes_room_for_the_next() -> None:
     lanes = lanes_of(Batch(2), ordering="none")
     lanes.add([delivery(position, b"a") for position in range(5)])
-    batches = [lanes.take(), lanes.take()]
+    batches = [begun(lanes), begun(lanes)]
     assert [taken(lane) for lane in batches] == [[0, 1], [2, 3]]
     assert not lanes.ready
     for lane in batches:
-        assert isinstance(lane, BatchLane)
         lanes.give_back(lane, {})
     lanes.add([delivery(5, b"b")])
-    assert taken(lanes.take()) == [4, 5]
+    assert taken(begun(lanes)) == [4, 5]
 
 
 def test_retiring_forgets_what_fills_and_lets_a_batch_end() -> None:
     lanes = lanes_of(Batch(2))
     lanes.add([delivery(position, b"a") for position in range(3)])
-    running = lanes.take()
-    assert isinstance(running, BatchLane)
+    running = begun(lanes)
     lanes.retire(None)
     lanes.give_back(running, {})
     assert not lanes.has_ready(None)
@@ -295,33 +303,32 @@ def test_what_fills_before_an_event_that_has_started_is_run_at_once() -> None:
     lanes = lanes_of(Batch(3, by="key"), fill_gaps=True)
     keys = [b"a", b"b", b"a", b"b", b"b", b"a", b"a", b"c"]
     lanes.add([delivery(position, key) for position, key in enumerate(keys)])
-    running = lanes.take()
+    running = begun(lanes)
     assert taken(running) == [1, 3, 4]
-    second = lanes.take()
+    second = begun(lanes)
     assert taken(second) == [0, 2, 5]
     lanes.retire(None)
     assert not lanes.ready, "6 and 7 lie behind all that has started"
 
     lanes = lanes_of(Batch(3, by="key"), fill_gaps=True)
     lanes.add([delivery(position, key) for position, key in enumerate(keys[:5])])
-    assert taken(lanes.take()) == [1, 3, 4]
+    assert taken(begun(lanes)) == [1, 3, 4]
     assert not lanes.ready
     lanes.retire(LEASES[1:])
     assert not lanes.ready, "another stream"
     lanes.retire(LEASES[:1])
-    assert taken(lanes.take()) == [0, 2], "without them, 4 could not be told to the broker"
+    assert taken(begun(lanes)) == [0, 2], "without them, 4 could not be told to the broker"
 
 
 def test_what_is_left_behind_a_gap_does_not_fill_again() -> None:
     lanes = lanes_of(Batch(2, by="key"), fill_gaps=True)
     keys = [b"a", b"a", b"a", b"b", b"b"]
     lanes.add([delivery(position, key) for position, key in enumerate(keys)])
-    first, second = lanes.take(), lanes.take()
+    first, second = begun(lanes), begun(lanes)
     assert (taken(first), taken(second)) == ([0, 1], [3, 4])
     lanes.retire(None)
-    assert isinstance(first, BatchLane)
     lanes.give_back(first, {})
-    assert taken(lanes.take()) == [2]
+    assert taken(begun(lanes)) == [2]
 
 
 @pytest.mark.parametrize("key", [b"a", None])
@@ -330,4 +337,4 @@ def test_single_events_of_the_same_key_and_stream_have_lanes_of_their_own(
 ) -> None:
     lanes = lanes_of(Batch(2, by="key"))
     lanes.add([delivery(0, key), delivery(1, key, topic="others"), delivery(2, key)])
-    assert {lane.first.position for lane in lanes.ready} == {0, 1}
+    assert {one.position for one in lanes.ready} == {0, 1}

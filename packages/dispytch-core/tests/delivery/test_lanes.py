@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.delivery.lanes import Lanes
 from dispytch.messages import Delivery, Lease
 
 KEYS = st.sampled_from([b"a", b"b", b"c", None])
@@ -25,7 +25,7 @@ class LanesMachine(RuleBasedStateMachine):
         self.lanes = Lanes("key")
         self.count = 0
         self.expected: dict[object, list[int]] = defaultdict(list)
-        self.taken: list[tuple[Lane, object, int]] = []
+        self.taken: list[tuple[Delivery, object]] = []
 
     def track(self, one: Delivery) -> object:
         return (one.lease, one.key if one.key is not None else one.position)
@@ -42,28 +42,26 @@ class LanesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.lanes.ready)
     @rule()
     def take(self) -> None:
-        lane = self.lanes.take()
-        first = lane.first
+        first = self.lanes.take()
         track = self.track(first)
-        assert all(track != other for _, other, _ in self.taken), "two takers of one key"
+        assert all(track != other for _, other in self.taken), "two takers of one key"
         assert self.expected[track][0] == first.position, "out of order"
-        self.taken.append((lane, track, first.position))
+        self.taken.append((first, track))
 
     @precondition(lambda self: self.taken)
     @rule(data=st.data())
     def advance(self, data: st.DataObject) -> None:
-        lane, track, position = self.taken.pop(
-            data.draw(st.integers(0, len(self.taken) - 1), label="which")
-        )
-        if position in self.expected[track]:
-            self.expected[track].remove(position)
-        self.lanes.advance(lane)
+        which = data.draw(st.integers(0, len(self.taken) - 1), label="which")
+        done, track = self.taken.pop(which)
+        if done.position in self.expected[track]:
+            self.expected[track].remove(done.position)
+        self.lanes.advance(done)
 
     @precondition(lambda self: self.taken)
     @rule(data=st.data())
     def again(self, data: st.DataObject) -> None:
-        lane, _, _ = self.taken.pop(data.draw(st.integers(0, len(self.taken) - 1), label="which"))
-        self.lanes.again(lane)
+        first, _ = self.taken.pop(data.draw(st.integers(0, len(self.taken) - 1), label="which"))
+        self.lanes.again(first)
 
     @precondition(lambda self: not self.taken)
     @rule(lease=st.sampled_from(LEASES))
@@ -75,14 +73,14 @@ class LanesMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_forgotten(self) -> None:
-        ready = [lane.first.position for lane in self.lanes.ready]
-        taken = [position for _, _, position in self.taken]
+        ready = [one.position for one in self.lanes.ready]
+        taken = [one.position for one, _ in self.taken]
         first = [positions[0] for positions in self.expected.values() if positions]
         assert sorted(ready + taken) == sorted(first)
 
     def teardown(self) -> None:
-        for lane, _, _ in self.taken:
-            self.lanes.advance(lane)
+        for one, _ in self.taken:
+            self.lanes.advance(one)
         while self.lanes.ready:
             self.lanes.advance(self.lanes.take())
         streams = self.lanes._streams.values()
@@ -97,13 +95,13 @@ def test_a_stream_is_one_lane_when_partitions_are_ordered() -> None:
     lanes = Lanes("partition")
     lanes.add([delivery(1, b"a"), delivery(2, b"b"), delivery(3, None)])
     lanes.add([delivery(4, b"a", LEASES[1])])
-    assert [lane.first.position for lane in lanes.ready] == [1, 4]
+    assert [one.position for one in lanes.ready] == [1, 4]
 
 
 def test_every_event_has_a_lane_when_nothing_is_ordered() -> None:
     lanes = Lanes("none")
     lanes.add([delivery(1, b"a"), delivery(2, b"a")])
-    assert [lane.first.position for lane in lanes.ready] == [1, 2]
+    assert [one.position for one in lanes.ready] == [1, 2]
 
 
 def test_a_dropped_lane_that_is_given_back_stays_dropped() -> None:
@@ -123,39 +121,49 @@ def test_keys_of_a_lease_that_was_dropped_and_came_again_start_afresh() -> None:
     lanes.drop([LEASES[0]])
     lanes.add([delivery(1, b"a")])
     lanes.advance(old)
-    assert [lane.first.position for lane in lanes.ready] == [1]
+    assert [one.position for one in lanes.ready] == [1]
     lanes.advance(lanes.take())
     assert not lanes.ready
 
 
-def held(lane: Lane) -> list[Delivery]:
-    return [lane.first, *(lane.behind or ())]
-
-
-def waiting(lanes: Lanes) -> list[int]:
-    """The positions that are still to be run, in ready lanes."""
-    return sorted(one.position for lane in lanes.ready for one in held(lane))
+def served(lanes: Lanes) -> list[int]:
+    """The positions of what is still to be run, in the order in which it is."""
+    positions: list[int] = []
+    while lanes.ready:
+        positions.append(lanes.ready[0].position)
+        lanes.advance(lanes.take())
+    return positions
 
 
 def test_retiring_keeps_what_lies_before_an_event_that_has_started() -> None:
     lanes = Lanes("key", fill_gaps=True)
-    keys = [b"a", b"a", b"b", None, b"c", b"a", None]
+    keys = [b"a", b"a", b"b", None, b"c", b"a", None, b"b"]
     lanes.add([delivery(position, key) for position, key in enumerate(keys)])
     lanes.add([delivery(0, b"x", LEASES[1]), delivery(1, b"x", LEASES[1])])
-    running = lanes.take()
-    assert running.first.position == 0
-    other = lanes.take()
-    assert other.first.position == 2
-    third = lanes.take()
-    assert third.first.position == 3
+    running, other, third = lanes.take(), lanes.take(), lanes.take()
+    assert [running.position, other.position, third.position] == [0, 2, 3]
+    lanes.again(running)
     lanes.retire(LEASES[:1])
-    assert waiting(lanes) == [0, 1], "the other stream is untouched"
-    lanes.advance(running)
-    assert [one.position for one in held(running)] == [1], "before 3, so it must be run"
+    assert [one.stream for one in {one.lease: one.lease for one in lanes.ready}] == [
+        "orders[1]",
+        "orders[0]",
+    ], "the other stream is untouched"
+    assert [one.position for one in lanes.ready] == [0, 0]
     lanes.retire(None)
     assert lanes.has_ready(LEASES[:1])
     assert not lanes.has_ready(LEASES[1:]), "nothing of it has started"
+    lanes.advance(other)
+    assert served(lanes) == [0, 1], "both lie before 3, so they must be run"
+
+
+def test_retiring_and_dropping_everything() -> None:
+    lanes = Lanes("key", fill_gaps=True)
+    lanes.add([delivery(position, key) for position, key in enumerate([b"a", b"a", b"b", b"c"])])
+    lanes.take()
+    running = lanes.take()
     lanes.drop_all()
+    assert not lanes.has_ready(None)
+    lanes.advance(running)
     assert not lanes.has_ready(None)
 
 

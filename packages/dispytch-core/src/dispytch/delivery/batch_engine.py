@@ -3,19 +3,22 @@
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock, Timer
 from dispytch.delivery.attempt import Owed
 from dispytch.delivery.batch_lanes import BatchLane, BatchLanes, Taken
 from dispytch.delivery.engine import Engine
-from dispytch.delivery.lanes import Lane, Ordering
+from dispytch.delivery.lanes import Ordering
 from dispytch.delivery.pause import Pause
 from dispytch.messages import Delivery, Lease
 from dispytch.routing import Batching
 
 logger: logging.Logger = logging.getLogger("dispytch")
+
+_GIVEN_BACK: Final = ()
+"""What is owed to an event that stood for a batch: that was given back with its outcome."""
 
 
 class HandlesBatches(Protocol):
@@ -76,24 +79,29 @@ class BatchEngine(Engine):
             clock=clock,
         )
 
-    def _start(self, lane: Lane) -> Awaitable[Sequence[Owed] | None]:
-        return self._run_batch(lane) if isinstance(lane, BatchLane) else super()._start(lane)
+    def _start(self, delivery: Delivery) -> Awaitable[Sequence[Owed] | None]:
+        lane = self._batch_lanes.begin(delivery)
+        return super()._start(delivery) if lane is None else self._run_batch(lane)
 
-    async def _run_batch(self, lane: BatchLane) -> None:
+    async def _run_batch(self, lane: BatchLane) -> Sequence[Owed]:
         left = await self._handle_batch(lane.taken, self._settle)
         self._batch_lanes.give_back(lane, left)
         if left:
             owed = [one for owings in left.values() for one in owings or ()]
-            Pause(self._clock, owed, partial(self._again, lane))
+            Pause(self._clock, owed, partial(self._resume, lane))
+        return _GIVEN_BACK
+
+    def _resume(self, lane: BatchLane) -> None:
+        self._batch_lanes.resume(lane)
+        self._pool.wake()
 
     def _settle(self, delivery: Delivery) -> None:
         self._ack(delivery)
         self._unsettled.pop(delivery, None)
 
-    def _finish(self, lane: Lane, owed: Sequence[Owed] | None) -> None:
-        # A batch lane was given back with its outcome.
-        if not isinstance(lane, BatchLane):
-            super()._finish(lane, owed)
+    def _finish(self, delivery: Delivery, owed: Sequence[Owed] | None) -> None:
+        if owed is not _GIVEN_BACK:
+            super()._finish(delivery, owed)
 
     async def _come_to_rest(self, leases: Collection[Lease] | None) -> None:
         # What fills a gap has become ready without having been received just now.

@@ -9,7 +9,7 @@ from typing import Any
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.delivery.attempt import Owed
-from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.delivery.lanes import Lanes
 from dispytch.delivery.pause import Pause
 from dispytch.delivery.workers import WorkerPool
 from dispytch.messages import Delivery, Lease
@@ -54,6 +54,7 @@ class Engine:
         self._clock = clock
         self._stopping = asyncio.Event()
         self._unsettled: dict[Delivery, float] = {}
+        self._owed: dict[Delivery, Sequence[Owed]] = {}
         self._consumer: Consumer | None = None
         self._ack: Callable[[Delivery], None]
 
@@ -127,6 +128,7 @@ class Engine:
         self._lanes.drop(leases)
         for delivery in [one for one in self._unsettled if one.lease in leases]:
             del self._unsettled[delivery]
+            self._owed.pop(delivery, None)
 
     async def _take_in(self, consumer: Consumer) -> None:
         while not self._stopping.is_set():
@@ -136,30 +138,29 @@ class Engine:
                 self._lanes.add(deliveries)
                 self._pool.wake()
 
-    def _start(self, lane: Lane) -> Awaitable[Sequence[Owed] | None]:
-        return self._handle(lane.first, lane.owed)
+    def _start(self, delivery: Delivery) -> Awaitable[Sequence[Owed] | None]:
+        return self._handle(delivery, self._owed.pop(delivery, None) if self._owed else None)
 
-    async def _start_in(self, circuit: Circuit, lane: Lane) -> Sequence[Owed] | None:
-        delivery = lane.first
+    async def _start_in(self, circuit: Circuit, delivery: Delivery) -> Sequence[Owed] | None:
         circuit.start(delivery)
         try:
-            return await self._start(lane)
+            return await self._start(delivery)
         finally:
             circuit.finish(delivery)
 
-    def _finish(self, lane: Lane, owed: Sequence[Owed] | None) -> None:
+    def _finish(self, delivery: Delivery, owed: Sequence[Owed] | None) -> None:
         if owed is not None:
-            lane.owed = owed
-            Pause(self._clock, owed, partial(self._again, lane))
+            Pause(self._clock, owed, partial(self._again, delivery, owed))
         else:
-            delivery = lane.first
             self._ack(delivery)
             self._unsettled.pop(delivery, None)
-            self._lanes.advance(lane)
+            self._lanes.advance(delivery)
 
-    def _again(self, lane: Lane) -> None:
-        self._lanes.again(lane)
-        self._pool.wake()
+    def _again(self, delivery: Delivery, owed: Sequence[Owed]) -> None:
+        if delivery in self._unsettled:
+            self._owed[delivery] = owed
+            self._lanes.again(delivery)
+            self._pool.wake()
 
     async def _drain(self, consumer: Consumer, intake: asyncio.Task[None]) -> None:
         self.stop()
@@ -181,10 +182,10 @@ class Engine:
             self._lanes.drop_all()
         else:
             self._lanes.drop(leases)
-        for lane in await self._pool.cancelled(leases):
+        for delivery in await self._pool.cancelled(leases):
             logger.error(
                 "a handler still ran after %.1f s of draining and was cancelled; its event on %s "
                 "is left to the broker",
                 self._drain_timeout,
-                lane.lease.stream,
+                delivery.lease.stream,
             )

@@ -1,55 +1,22 @@
 """Lanes: which event may run next. Pure bookkeeping, no clock and no tasks."""
 
 from collections import deque
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable
 from typing import Literal
 
-from dispytch.delivery.attempt import Owed
 from dispytch.messages import Delivery, Lease
 
 Ordering = Literal["key", "partition", "none"]
 """What is kept in order: the events of one key, of one stream, or nothing."""
 
+Lane = Delivery | deque[Delivery]
+"""Events that run one at a time, in order: those of one key on one stream.
+
+The first one is ready, or with whoever took it. Most lanes never hold a second event, and are that
+one event: an object for each would cost as much as all the rest of its way through here.
+"""
+
 _WHOLE_STREAM = b""
-
-
-class Lane:
-    """Events that run one at a time, in order: those of one key on one stream.
-
-    ``first`` runs next, or now; ``behind`` are the others. ``owed`` is what the first one still has
-    to have before it is done, when that is known. A lane that is ``gone`` holds nothing any more,
-    but for the event that its taker is busy with.
-    """
-
-    __slots__ = ("behind", "first", "gone", "key", "owed", "stream")
-
-    def __init__(self, stream: "LeasedStream", key: Hashable, first: Delivery) -> None:
-        self.stream: LeasedStream = stream
-        self.key: Hashable = key
-        self.first: Delivery = first
-        # Most lanes never hold a second event, and an empty deque costs as much as all the rest.
-        self.behind: deque[Delivery] | None = None
-        self.owed: Sequence[Owed] | None = None
-        self.gone: bool = False
-
-    @property
-    def lease(self) -> Lease:
-        """The hold on the stream that its events came through."""
-        return self.stream.lease
-
-    def append(self, delivery: Delivery) -> None:
-        """Put an event behind the others."""
-        if self.behind is None:
-            self.behind = deque()
-        self.behind.append(delivery)
-
-    def cut(self, furthest: int) -> bool:
-        """Forget what lies beyond a position; whether anything is left."""
-        behind = self.behind
-        while behind and behind[-1].position > furthest:
-            behind.pop()
-        self.gone = self.gone or (not behind and self.first.position > furthest)
-        return not self.gone
 
 
 class LeasedStream:
@@ -62,20 +29,27 @@ class LeasedStream:
         self.lanes: dict[Hashable, Lane] = {}
         self.furthest: int = -1
 
+    def cut(self) -> None:
+        """Forget what lies beyond the furthest event that has started."""
+        for lane in self.lanes.values():
+            if isinstance(lane, deque):
+                while len(lane) > 1 and lane[-1].position > self.furthest:
+                    lane.pop()
+
 
 class Lanes:
-    """All lanes that have events. A lane is *ready*, or with whoever took it.
+    """All lanes that have events. The first event of a lane is *ready*, or with whoever took it.
 
-    A taken lane is given back by `advance`, when its first event is done, or by `again`, when that
-    event must run once more; whoever takes a lane decides when. A lane of a dropped lease is gone:
-    giving it back has no effect.
+    A taken event is given back by `advance`, when it is done, or by `again`, when it must run once
+    more; whoever takes one decides when. Nothing else of its lane is ready before. For an event of
+    a dropped lease, both are without effect.
 
     fill_gaps: have `retire` keep what lies before an event that has started, for a broker that
         remembers one position per stream.
     """
 
     def __init__(self, ordering: Ordering, *, fill_gaps: bool = False) -> None:
-        self.ready: deque[Lane] = deque()
+        self.ready: deque[Delivery] = deque()
         self._fill_gaps = fill_gaps
         self._ordering = ordering
         self._streams: dict[Lease, LeasedStream] = {}
@@ -89,42 +63,49 @@ class Lanes:
                 stream = streams[delivery.lease] = LeasedStream(delivery.lease)
             key = delivery.key if ordering == "key" else _WHOLE_STREAM
             if key is None or ordering == "none":
-                ready.append(Lane(stream, None, delivery))
+                ready.append(delivery)
                 continue
             lane = stream.lanes.get(key)
-            if lane is not None:
+            if lane is None:
+                stream.lanes[key] = delivery
+                ready.append(delivery)
+            elif isinstance(lane, deque):
                 lane.append(delivery)
             else:
-                stream.lanes[key] = lane = Lane(stream, key, delivery)
-                ready.append(lane)
+                stream.lanes[key] = deque((lane, delivery))
 
-    def take(self) -> Lane:
-        """The lane that has been ready for longest; it is the taker's until given back."""
-        lane = self.ready.popleft()
-        position, stream = lane.first.position, lane.stream
-        if position > stream.furthest:
-            stream.furthest = position
-        return lane
+    def take(self) -> Delivery:
+        """The event that has been ready for longest; it is the taker's until given back."""
+        delivery = self.ready.popleft()
+        stream = self._streams[delivery.lease]
+        if delivery.position > stream.furthest:
+            stream.furthest = delivery.position
+        return delivery
 
-    def advance(self, lane: Lane) -> None:
-        """Give a lane back whose first event is done."""
-        if lane.gone:
+    def advance(self, delivery: Delivery) -> None:
+        """Give an event back that is done: the next one of its lane is ready."""
+        stream = self._streams.get(delivery.lease)
+        if stream is None:
             return
-        lane.owed = None
-        if lane.behind:
-            lane.first = lane.behind.popleft()
-            self.ready.append(lane)
-        elif lane.key is not None:
-            del lane.stream.lanes[lane.key]
+        key = delivery.key if self._ordering == "key" else _WHOLE_STREAM
+        lane = stream.lanes.get(key)
+        if lane is delivery:
+            del stream.lanes[key]
+        elif isinstance(lane, deque) and lane[0] is delivery:
+            lane.popleft()
+            if lane:
+                self.ready.append(lane[0])
+            else:
+                del stream.lanes[key]
 
-    def again(self, lane: Lane) -> None:
-        """Give a lane back whose first event must run again."""
-        if not lane.gone and lane.lease in self._streams:
-            self.ready.append(lane)
+    def again(self, delivery: Delivery) -> None:
+        """Give an event back that must run again."""
+        if delivery.lease in self._streams:
+            self.ready.append(delivery)
 
     def has_ready(self, leases: Collection[Lease] | None) -> bool:
-        """Whether a lane of these leases, None for all, is ready."""
-        return any(leases is None or lane.lease in leases for lane in self.ready)
+        """Whether an event of these leases, None for all, is ready."""
+        return any(leases is None or delivery.lease in leases for delivery in self.ready)
 
     def retire(self, leases: Collection[Lease] | None) -> None:
         """Forget what has not started of these leases, None for all.
@@ -137,31 +118,32 @@ class Lanes:
         if not self._fill_gaps:
             self.drop(leases)
             return
-        for stream in [self._streams[lease] for lease in leases if lease in self._streams]:
-            for lane in stream.lanes.values():
-                lane.cut(stream.furthest)
+        for stream in self._held(leases):
+            stream.cut()
         self._keep_ready(
-            lane
-            for lane in self.ready
-            if lane.lease not in leases or lane.cut(lane.stream.furthest)
+            delivery
+            for delivery in self.ready
+            if delivery.lease not in leases
+            or delivery.position <= self._streams[delivery.lease].furthest
         )
 
     def drop(self, leases: Collection[Lease]) -> None:
         """Forget everything of these leases that has not started.
 
-        The event that a taken lane is busy with is its taker's to finish.
+        An event that was taken is its taker's to finish.
         """
         for lease in leases:
-            stream = self._streams.pop(lease, None)
-            for lane in stream.lanes.values() if stream is not None else ():
-                lane.gone = True
-        self._keep_ready(lane for lane in self.ready if lane.lease in self._streams)
+            self._streams.pop(lease, None)
+        self._keep_ready(delivery for delivery in self.ready if delivery.lease in self._streams)
 
     def drop_all(self) -> None:
         """Forget everything that has not started."""
         self.drop(tuple(self._streams))
 
-    def _keep_ready(self, lanes: Iterable[Lane]) -> None:
-        kept = list(lanes)
+    def _held(self, leases: Collection[Lease]) -> list[LeasedStream]:
+        return [self._streams[lease] for lease in leases if lease in self._streams]
+
+    def _keep_ready(self, kept: Iterable[Delivery]) -> None:
+        kept = list(kept)
         self.ready.clear()
         self.ready.extend(kept)

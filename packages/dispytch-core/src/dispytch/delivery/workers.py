@@ -10,9 +10,9 @@ from typing import Any, Final
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock, Timer
 from dispytch.delivery.attempt import Owed
-from dispytch.delivery.lanes import Lane, Lanes
+from dispytch.delivery.lanes import Lanes
 from dispytch.exceptions import DispytchError
-from dispytch.messages import Lease
+from dispytch.messages import Delivery, Lease
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -26,20 +26,19 @@ _CANCEL_GRACE: Final = 1.0
 
 
 class WorkerPool:
-    """``size`` long-lived workers that take ready lanes in turn, one event at a time.
+    """``size`` long-lived workers that take ready events in turn, one at a time.
 
     There is no task per event, and one wake-up per batch: a worker whose handler has to wait
-    lets the next ones be woken. ``start`` runs the first event of a lane, ``finish`` gives the
-    lane back; when one of them raises, the pool has failed: `failure` is done, and nothing more is
-    taken. A lane is taken only while the circuit allows it; who takes one tells the circuit at
-    once.
+    lets the next ones be woken. ``start`` runs an event, ``finish`` gives it back; when one of them
+    raises, the pool has failed: `failure` is done, and nothing more is taken. An event is taken
+    only while the circuit allows it; who takes one tells the circuit at once.
     """
 
     def __init__(
         self,
         lanes: Lanes,
-        start: Callable[[Lane], Awaitable[Owing]],
-        finish: Callable[[Lane, Owing], None],
+        start: Callable[[Delivery], Awaitable[Owing]],
+        finish: Callable[[Delivery, Owing], None],
         size: int,
         circuit: Circuit | None = None,
         clock: Clock | None = None,
@@ -72,7 +71,7 @@ class WorkerPool:
             self._hire()
 
     def wake(self) -> None:
-        """Lanes have become ready: see that one worker is awake to take them."""
+        """Events have become ready: see that one worker is awake to take them."""
         self._slice_ends = self._clock() + _SLICE
         if not (self._roused or self._breathing):
             self._rouse()
@@ -112,12 +111,12 @@ class WorkerPool:
             worker.task.cancel()
         return busy
 
-    async def cancelled(self, leases: Collection[Lease] | None) -> list[Lane]:
-        """Cancel as `cancel` does, and wait for the end of it; the lanes that did not finish."""
+    async def cancelled(self, leases: Collection[Lease] | None) -> list[Delivery]:
+        """Cancel as `cancel` does, and wait for the end of it; the events that did not finish."""
         busy = self.cancel(leases)
         if busy:
             await asyncio.wait([worker.task for worker in busy], timeout=_CANCEL_GRACE)
-        return [worker.lane for worker in busy if worker.lane is not None]
+        return [worker.event for worker in busy if worker.event is not None]
 
     async def close(self) -> None:
         """Cancel every worker and wait until they have ended."""
@@ -140,7 +139,7 @@ class WorkerPool:
         return [
             worker
             for worker in self._workers
-            if worker.lane is not None and (leases is None or worker.lane.lease in leases)
+            if worker.event is not None and (leases is None or worker.event.lease in leases)
         ]
 
     def _hire(self) -> None:
@@ -162,12 +161,12 @@ class WorkerPool:
         """What a worker ended of; None when all is well."""
         if not worker.task.cancelled():
             return worker.task.exception()
-        if worker.cancelled or self._closing or worker.lane is None:
+        if worker.cancelled or self._closing or worker.event is None:
             return None
-        lane = worker.lane
+        event = worker.event
         return DispytchError(
             f"the task that runs handlers was cancelled, by a handler or from outside, at an event "
-            f"of {lane.lease.stream}; the event is left unsettled and the listener stops"
+            f"of {event.lease.stream}; the event is left unsettled and the listener stops"
         )
 
     async def _work(self, worker: "_Worker") -> None:
@@ -182,11 +181,11 @@ class WorkerPool:
             elif self._breathing:
                 await self._park()
             else:
-                worker.lane = lane = lanes.take()
+                worker.event = delivery = lanes.take()
                 if lanes.ready and self._parked and not self._summoned:
                     self._summon()
-                self._finish(lane, await self._start(lane))
-                worker.lane = None
+                self._finish(delivery, await self._start(delivery))
+                worker.event = None
                 if worker.task.cancelling() and not worker.cancelled:
                     # A handler has cancelled itself and gone on; the next one is not meant.
                     worker.task.uncancel()
@@ -215,7 +214,7 @@ class WorkerPool:
         self._roused = False
 
     def _rouse(self) -> bool:
-        """Wake a parked worker for a ready lane; whether there was one."""
+        """Wake a parked worker for a ready event; whether there was one."""
         while self._lanes.ready and self._parked:
             parked = self._parked.popleft()
             if not parked.done():
@@ -250,10 +249,10 @@ class WorkerPool:
 
 
 class _Worker:
-    __slots__ = ("cancelled", "lane", "task")
+    __slots__ = ("cancelled", "event", "task")
 
     task: asyncio.Task[None]
 
     def __init__(self) -> None:
-        self.lane: Lane | None = None
+        self.event: Delivery | None = None
         self.cancelled = False
