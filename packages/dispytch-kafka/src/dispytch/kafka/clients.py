@@ -15,6 +15,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped,unused-ignore]
 from dispytch.exceptions import BrokerUnreachable, ConfigurationError
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver import (
+    FETCH_WAIT_MS,
     AdminClient,
     Client,
     ConsumerClient,
@@ -36,7 +37,6 @@ REBALANCE_MARGIN = 15.0
 """Seconds between the end of a drain and the moment the broker gives up on this member."""
 
 _BATCH_BYTES = 262_144
-_FETCH_WAIT_MS = 200
 _RETRY_BACKOFF_MS = 300
 
 
@@ -131,7 +131,7 @@ async def new_consumer(config: KafkaConfig, subscription: Subscription) -> Consu
             heartbeat_interval_ms=_ms(min(3.0, session / 3)),
             rebalance_timeout_ms=_ms(rebalance),
             max_poll_interval_ms=_ms(config.max_poll_interval),
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         ),
         config,
     )

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from aiokafka import (  # type: ignore[import-untyped,unused-ignore]
     AIOKafkaConsumer,
@@ -48,6 +48,9 @@ else:
 
     TokenProvider = AbstractTokenProvider
 
+FETCH_WAIT_MS: Final = 200
+"""What a consumer begins with, see `ConsumerClient.set_fetch_wait`."""
+
 
 class Record(Protocol):
     """A record as it was fetched."""
@@ -84,6 +87,14 @@ class ConsumerClient(Client, Protocol):
         self, *partitions: TopicPartition, timeout_ms: int, max_records: int | None = None
     ) -> Mapping[TopicPartition, list[Record]]:
         """Fetched records, of all partitions when none is named. Must not be cancelled."""
+        ...
+
+    def set_fetch_wait(self, milliseconds: int) -> None:
+        """Have the broker keep a request back for no longer than this where it has no records.
+
+        The driver has one request under way, for the partitions of which it holds nothing; those
+        that come to be among them have to wait until that one has returned.
+        """
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -196,12 +207,17 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc,unused-ignore]
 
 
 class _Consumer(AIOKafkaConsumer):  # type: ignore[misc,unused-ignore]
-    """The driver's consumer, which commits until a rebalance has really begun.
+    """The driver's consumer, whose fetches can be hurried, and which commits in time.
 
-    When it finds another topic that a pattern matches, it forgets what it is assigned at once, and
-    only then has the rebalance follow. Until that has told of what is revoked, the group still
-    takes commits for it, and its own way refuses them.
+    It commits until a rebalance has really begun: when the driver finds another topic that a
+    pattern matches, it forgets what it is assigned at once, and only then has the rebalance follow.
+    Until that has told of what is revoked, the group still takes commits for it, and the driver's
+    own way refuses them.
     """
+
+    def set_fetch_wait(self, milliseconds: int) -> None:
+        fetcher: Any = self._fetcher
+        fetcher._fetch_max_wait_ms = milliseconds
 
     async def commit(self, offsets: Any = None) -> None:
         state = self._subscription
