@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from .programs.dispatch import SHAPES, dispatched, filled, validated
+from .programs.dispatch import SHAPES, dispatched, ready, validated
 
 BASELINE = Path(__file__).with_name("guard.json")
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -28,13 +28,13 @@ def measured(slices: int = SLICES) -> dict[str, float]:
 
 
 async def _measured(slices: int) -> dict[str, float]:
-    url = await filled(EVENTS)
+    backend = await ready(EVENTS)
     dispatch = {shape: float("inf") for shape in SHAPES}
     validation = float("inf")
     for _ in range(slices):
-        validation = min(validation, validated(EVENTS))
+        validation = min(validation, validated(EVENTS, EVENTS))
         for shape in SHAPES:
-            spent = (await dispatched(url, EVENTS, shape)).values["cpu"]
+            spent = await dispatched(backend, EVENTS, shape)
             dispatch[shape] = min(dispatch[shape], spent)
     return {shape: spent / validation for shape, spent in dispatch.items()}
 

@@ -1,15 +1,21 @@
-"""The engine alone, without a broker."""
+"""Dispytch alone, in one process."""
 
 from ..case import Case, Goal, Side, value
 from ..stages import nothing
 
 DISPATCH = Case(
     "dispatch",
-    "In process: dispatch in memory, per event",
+    "In process: dispatch without a broker, per event",
     nothing(),
     (
-        Side("one dependency", "dispatch:dispatch", {"shape": "one"}),
-        Side("two nested, a middleware", "dispatch:dispatch", {"shape": "nested"}),
+        Side("one dependency", "dispatch:without_broker", {"shape": "one"}),
+        Side("two nested, a middleware", "dispatch:without_broker", {"shape": "nested"}),
+        Side(
+            "one dependency, in memory",
+            "dispatch:in_memory",
+            {"shape": "one"},
+            note="with the in-memory broker, whose events all wait in memory before",
+        ),
     ),
     (
         Goal(
@@ -26,6 +32,11 @@ DISPATCH = Case(
             12,
             4,
             most=True,
+            unit=" µs",
+        ),
+        Goal(
+            "one dependency with the in-memory broker, beyond validation",
+            value("one dependency, in memory", "beyond"),
             unit=" µs",
         ),
     ),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from dispytch import Dependency, Event, EventBase, EventEmitter, EventListener, HandlerGroup
+from dispytch.transport import Backend
 
 from ..job import Job
 from ..workload import EVENT_TYPE, KEYS, Measured, Order, Tally, orders
@@ -27,9 +28,9 @@ def events(topic: str, count: int, keys: int = KEYS) -> Iterator[OrderPlaced]:
     return (OnTopic(**dict(order)) for order in orders(count, keys))
 
 
-async def fill(url: str, topic: str, count: int, keys: int = KEYS) -> None:
+async def fill(backend: Backend | str, topic: str, count: int, keys: int = KEYS) -> None:
     """Emit so many events."""
-    async with EventEmitter(url) as emitter:
+    async with EventEmitter(backend) as emitter:
         for batch in batches(events(topic, count, keys)):
             await emitter.emit_many(batch)
 

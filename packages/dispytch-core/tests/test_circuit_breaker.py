@@ -192,7 +192,7 @@ class Pool:
         self._pool._resume()
         await settle()
 
-    async def _start(self, event: Delivery) -> None:
+    async def _start(self, event: Delivery, owed: object) -> None:
         self.started.append(event.position)
         self.circuit.start(event)
         try:

@@ -4,32 +4,45 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from dispytch.kafka.driver import partition_of
+from aiokafka.consumer.fetcher import Fetcher  # type: ignore[import-untyped,unused-ignore]
+
+from dispytch.kafka.driver import FETCH_WAIT_MS, partition_of
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
-from dispytch.kafka.pump import Pump
+from dispytch.kafka.pump import CHUNK, Pump
 
 FIRST, SECOND = partition_of("t", 0), partition_of("t", 1)
 
 
 class FakeDriver:
-    """Has one record of the first partition, and stops the pump when it is asked again."""
+    """Has some records of the first partition, and stops the pump when there are no more."""
 
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
+    def __init__(self, records: int) -> None:
+        self.asked: list[set[Any]] = []
+        self.waits: list[int] = []
         self.pump: Pump
+        self._records = [
+            SimpleNamespace(offset=offset, timestamp=7, key=b"k", value=b"v", headers=())
+            for offset in range(records)
+        ]
 
-    async def getmany(self, *partitions: Any, **_: object) -> Any:
-        self.asked.append(partitions)
-        if len(self.asked) > 1:
+    async def getmany(self, *partitions: Any, max_records: int, **_: object) -> Any:
+        self.asked.append(set(partitions))
+        if FIRST not in partitions:
+            return {}
+        if not self._records:
             self.pump.stop()
             return {}
-        record = SimpleNamespace(offset=0, timestamp=7, key=b"k", value=b"v", headers=())
-        return {FIRST: [record]}
+        given, self._records = self._records[:max_records], self._records[max_records:]
+        return {FIRST: given}
+
+    def set_fetch_wait(self, milliseconds: int) -> None:
+        self.waits.append(milliseconds)
 
 
-async def test_a_partition_is_asked_for_again_once_its_records_are_handed_out() -> None:
-    driver, leases, news = FakeDriver(), Leases(100), asyncio.Event()
+async def pumped(driver: FakeDriver) -> None:
+    """Run the pump until the driver stops it, and take whatever arrives."""
+    leases, news = Leases(10 * CHUNK), asyncio.Event()
     leases.assign([FIRST, SECOND])
 
     def lost(lease: KafkaLease) -> None:
@@ -38,10 +51,30 @@ async def test_a_partition_is_asked_for_again_once_its_records_are_handed_out() 
     driver.pump = Pump(driver, leases, sign_of_life=1, arrived=news.set, lost=lost)  # type: ignore[arg-type]
 
     async def take() -> None:
-        await news.wait()
-        assert len(leases.take()) == 1
+        while True:
+            await news.wait()
+            news.clear()
+            assert leases.take()
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
-        group.create_task(take())
+    async with asyncio.timeout(5):
+        taking = asyncio.create_task(take())
         await driver.pump.run()
-    assert [set(asked) for asked in driver.asked] == [{FIRST, SECOND}, {FIRST, SECOND}]
+    taking.cancel()
+
+
+async def test_a_partition_is_asked_for_again_once_its_records_are_handed_out() -> None:
+    driver = FakeDriver(1)
+    await pumped(driver)
+    assert driver.asked == [{FIRST, SECOND}, {FIRST, SECOND}]
+
+
+async def test_what_the_driver_holds_hurries_its_fetches_for_the_others() -> None:
+    driver = FakeDriver(CHUNK + 1)
+    await pumped(driver)
+    hurried, then = driver.waits[0], driver.waits[1:]
+    assert 5 <= hurried <= FETCH_WAIT_MS / 5
+    assert set(then) == {FETCH_WAIT_MS}, "it holds nothing any more"
+
+
+def test_the_driver_asks_by_the_wait_that_is_set() -> None:
+    assert "_fetch_max_wait_ms" in Fetcher._get_actions_per_node.__code__.co_names

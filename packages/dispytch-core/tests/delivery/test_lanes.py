@@ -61,7 +61,7 @@ class LanesMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def again(self, data: st.DataObject) -> None:
         first, _ = self.taken.pop(data.draw(st.integers(0, len(self.taken) - 1), label="which"))
-        self.lanes.again(first)
+        self.lanes.again(first, [])
 
     @precondition(lambda self: not self.taken)
     @rule(lease=st.sampled_from(LEASES))
@@ -110,7 +110,7 @@ def test_a_dropped_lane_that_is_given_back_stays_dropped() -> None:
     taken = [lanes.take(), lanes.take()]
     lanes.drop([LEASES[0]])
     lanes.advance(taken[0])
-    lanes.again(taken[1])
+    lanes.again(taken[1], [])
     assert not lanes.ready
 
 
@@ -142,7 +142,7 @@ def test_retiring_keeps_what_lies_before_an_event_that_has_started() -> None:
     lanes.add([delivery(0, b"x", LEASES[1]), delivery(1, b"x", LEASES[1])])
     running, other, third = lanes.take(), lanes.take(), lanes.take()
     assert [running.position, other.position, third.position] == [0, 2, 3]
-    lanes.again(running)
+    lanes.again(running, [])
     lanes.retire(LEASES[:1])
     assert [one.stream for one in {one.lease: one.lease for one in lanes.ready}] == [
         "orders[1]",

@@ -61,6 +61,7 @@ class BatchEngine(Engine):
         clock: Clock | None = None,
     ) -> None:
         self._window = window
+        self._handle_single = handling.handle
         self._handle_batch = handling.handle_batch
         self._warned = False
         self._batch_lanes = BatchLanes(
@@ -71,7 +72,7 @@ class BatchEngine(Engine):
             fill_gaps=fill_gaps,
         )
         super().__init__(
-            handling.handle,
+            self._handle_any,
             lanes=self._batch_lanes,
             concurrency=concurrency,
             drain_timeout=drain_timeout,
@@ -79,9 +80,11 @@ class BatchEngine(Engine):
             clock=clock,
         )
 
-    def _start(self, delivery: Delivery) -> Awaitable[Sequence[Owed] | None]:
+    def _handle_any(
+        self, delivery: Delivery, owed: Sequence[Owed] | None
+    ) -> Awaitable[Sequence[Owed] | None]:
         lane = self._batch_lanes.begin(delivery)
-        return super()._start(delivery) if lane is None else self._run_batch(lane)
+        return self._handle_single(delivery, owed) if lane is None else self._run_batch(lane)
 
     async def _run_batch(self, lane: BatchLane) -> Sequence[Owed]:
         left = await self._handle_batch(lane.taken, self._settle)

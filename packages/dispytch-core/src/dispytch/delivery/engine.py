@@ -47,14 +47,13 @@ class Engine:
         self._handle = handle
         self._drain_timeout = drain_timeout
         self._lanes = lanes
-        start = self._start if circuit is None else partial(self._start_in, circuit)
-        self._pool = WorkerPool(self._lanes, start, self._finish, concurrency, circuit, clock)
+        run = handle if circuit is None else partial(self._handle_in, circuit)
+        self._pool = WorkerPool(lanes, run, self._finish, concurrency, circuit, clock)
         self._loop = asyncio.get_running_loop()
         self._now = clock.time
         self._clock = clock
         self._stopping = asyncio.Event()
         self._unsettled: dict[Delivery, float] = {}
-        self._owed: dict[Delivery, Sequence[Owed]] = {}
         self._consumer: Consumer | None = None
         self._ack: Callable[[Delivery], None]
 
@@ -128,7 +127,6 @@ class Engine:
         self._lanes.drop(leases)
         for delivery in [one for one in self._unsettled if one.lease in leases]:
             del self._unsettled[delivery]
-            self._owed.pop(delivery, None)
 
     async def _take_in(self, consumer: Consumer) -> None:
         while not self._stopping.is_set():
@@ -138,13 +136,12 @@ class Engine:
                 self._lanes.add(deliveries)
                 self._pool.wake()
 
-    def _start(self, delivery: Delivery) -> Awaitable[Sequence[Owed] | None]:
-        return self._handle(delivery, self._owed.pop(delivery, None) if self._owed else None)
-
-    async def _start_in(self, circuit: Circuit, delivery: Delivery) -> Sequence[Owed] | None:
+    async def _handle_in(
+        self, circuit: Circuit, delivery: Delivery, owed: Sequence[Owed] | None
+    ) -> Sequence[Owed] | None:
         circuit.start(delivery)
         try:
-            return await self._start(delivery)
+            return await self._handle(delivery, owed)
         finally:
             circuit.finish(delivery)
 
@@ -157,10 +154,8 @@ class Engine:
             self._lanes.advance(delivery)
 
     def _again(self, delivery: Delivery, owed: Sequence[Owed]) -> None:
-        if delivery in self._unsettled:
-            self._owed[delivery] = owed
-            self._lanes.again(delivery)
-            self._pool.wake()
+        self._lanes.again(delivery, owed)
+        self._pool.wake()
 
     async def _drain(self, consumer: Consumer, intake: asyncio.Task[None]) -> None:
         self.stop()

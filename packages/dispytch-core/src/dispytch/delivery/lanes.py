@@ -1,9 +1,10 @@
 """Lanes: which event may run next. Pure bookkeeping, no clock and no tasks."""
 
 from collections import deque
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Literal
 
+from dispytch.delivery.attempt import Owed
 from dispytch.messages import Delivery, Lease
 
 Ordering = Literal["key", "partition", "none"]
@@ -20,7 +21,10 @@ _WHOLE_STREAM = b""
 
 
 class LeasedStream:
-    """The lanes of one lease, by key, and the furthest position of an event that has started."""
+    """The lanes of one lease, by key.
+
+    ``furthest`` is the position of the furthest event that has started, where gaps are filled.
+    """
 
     __slots__ = ("furthest", "lanes", "lease")
 
@@ -42,7 +46,8 @@ class Lanes:
 
     A taken event is given back by `advance`, when it is done, or by `again`, when it must run once
     more; whoever takes one decides when. Nothing else of its lane is ready before. For an event of
-    a dropped lease, both are without effect.
+    a dropped lease, both are without effect. ``owed`` has what a ready event is still owed that ran
+    before; whoever takes the event takes that, too.
 
     fill_gaps: have `retire` keep what lies before an event that has started, for a broker that
         remembers one position per stream.
@@ -50,6 +55,7 @@ class Lanes:
 
     def __init__(self, ordering: Ordering, *, fill_gaps: bool = False) -> None:
         self.ready: deque[Delivery] = deque()
+        self.owed: dict[Delivery, Sequence[Owed]] = {}
         self._fill_gaps = fill_gaps
         self._ordering = ordering
         self._streams: dict[Lease, LeasedStream] = {}
@@ -77,9 +83,10 @@ class Lanes:
     def take(self) -> Delivery:
         """The event that has been ready for longest; it is the taker's until given back."""
         delivery = self.ready.popleft()
-        stream = self._streams[delivery.lease]
-        if delivery.position > stream.furthest:
-            stream.furthest = delivery.position
+        if self._fill_gaps:
+            stream = self._streams[delivery.lease]
+            if delivery.position > stream.furthest:
+                stream.furthest = delivery.position
         return delivery
 
     def advance(self, delivery: Delivery) -> None:
@@ -98,9 +105,10 @@ class Lanes:
             else:
                 del stream.lanes[key]
 
-    def again(self, delivery: Delivery) -> None:
-        """Give an event back that must run again."""
+    def again(self, delivery: Delivery, owed: Sequence[Owed]) -> None:
+        """Give an event back that must run again, for what it is owed."""
         if delivery.lease in self._streams:
+            self.owed[delivery] = owed
             self.ready.append(delivery)
 
     def has_ready(self, leases: Collection[Lease] | None) -> bool:
@@ -144,6 +152,6 @@ class Lanes:
         return [self._streams[lease] for lease in leases if lease in self._streams]
 
     def _keep_ready(self, kept: Iterable[Delivery]) -> None:
-        kept = list(kept)
-        self.ready.clear()
-        self.ready.extend(kept)
+        self.ready = deque(kept)
+        if self.owed:
+            self.owed = {one: self.owed[one] for one in self.ready if one in self.owed}

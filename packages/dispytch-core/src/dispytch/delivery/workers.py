@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import copy_context
@@ -29,15 +30,15 @@ class WorkerPool:
     """``size`` long-lived workers that take ready events in turn, one at a time.
 
     There is no task per event, and one wake-up per batch: a worker whose handler has to wait
-    lets the next ones be woken. ``start`` runs an event, ``finish`` gives it back; when one of them
-    raises, the pool has failed: `failure` is done, and nothing more is taken. An event is taken
-    only while the circuit allows it; who takes one tells the circuit at once.
+    lets the next ones be woken. ``handle`` runs an event for what it is owed, ``finish`` gives it
+    back; when one of them raises, the pool has failed: `failure` is done, and nothing more is
+    taken. An event is taken only while the circuit allows it; who takes one tells it at once.
     """
 
     def __init__(
         self,
         lanes: Lanes,
-        start: Callable[[Delivery], Awaitable[Owing]],
+        handle: Callable[[Delivery, Owing], Awaitable[Owing]],
         finish: Callable[[Delivery, Owing], None],
         size: int,
         circuit: Circuit | None = None,
@@ -45,9 +46,8 @@ class WorkerPool:
     ) -> None:
         self._call_at = (clock or Clock.of_loop()).call_at
         self._loop = asyncio.get_running_loop()
-        self._clock = self._loop.time
         self._lanes = lanes
-        self._start = start
+        self._handle = handle
         self._finish = finish
         self._size = size
         self._circuit = circuit
@@ -72,7 +72,7 @@ class WorkerPool:
 
     def wake(self) -> None:
         """Events have become ready: see that one worker is awake to take them."""
-        self._slice_ends = self._clock() + _SLICE
+        self._slice_ends = time.monotonic() + _SLICE
         if not (self._roused or self._breathing):
             self._rouse()
 
@@ -170,7 +170,7 @@ class WorkerPool:
         )
 
     async def _work(self, worker: "_Worker") -> None:
-        lanes, circuit, clock, clean = self._lanes, self._circuit, self._clock, copy_context()
+        lanes, circuit, clock, clean = self._lanes, self._circuit, time.monotonic, copy_context()
         # A worker whose context an event has changed leaves, and a fresh one takes its place:
         # what one event sets in a context variable never reaches another.
         while copy_context() == clean and not self.failure.done():
@@ -184,7 +184,8 @@ class WorkerPool:
                 worker.event = delivery = lanes.take()
                 if lanes.ready and self._parked and not self._summoned:
                     self._summon()
-                self._finish(delivery, await self._start(delivery))
+                owed = lanes.owed.pop(delivery, None) if lanes.owed else None
+                self._finish(delivery, await self._handle(delivery, owed))
                 worker.event = None
                 if worker.task.cancelling() and not worker.cancelled:
                     # A handler has cancelled itself and gone on; the next one is not meant.

@@ -189,9 +189,12 @@ class MemoryConsumer(Consumer):
         return deliveries
 
     def _landed(self, holding: Holding) -> None:
+        was_full = self._in_flight >= self._max_in_flight
         self._in_flight -= 1
         self._room.ring()
-        self._offer(holding)
+        # What stands in the queue has been offered, and waits for room at most.
+        if was_full or not holding.queued:
+            self._offer(holding)
 
     def _offer(self, holding: Holding) -> None:
         self._enqueue(holding)

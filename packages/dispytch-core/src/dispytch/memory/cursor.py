@@ -54,9 +54,10 @@ class Cursor:
 
     def ack(self, position: int) -> bool:
         """Settle a record; returns whether it was out."""
-        if position not in self._out:
+        try:
+            self._out.remove(position)
+        except KeyError:
             return False
-        self._out.remove(position)
         return True
 
     def nack(self, position: int) -> bool:

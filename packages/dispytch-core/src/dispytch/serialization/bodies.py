@@ -1,6 +1,6 @@
 """The choice of a codec by content type, and bodies read with it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -62,7 +62,7 @@ class Bodies:
     def __init__(self, codecs: Codecs, body: Any, adapter: TypeAdapter[Any]) -> None:
         self._codecs = codecs
         self._bound = {codec: codec.bind(body, adapter) for codec in codecs.all}
-        self._by_type: dict[str | None, BodyCodec] = {}
+        self._decoders: dict[str | None, Callable[[bytes], Any]] = {}
 
     def decode(self, envelope: Envelope) -> Any:
         """The body of an event.
@@ -71,10 +71,10 @@ class Bodies:
             DecodeError, BodyInvalid: it cannot be had from these bytes.
             Unresolved: somebody has to be asked first.
         """
-        codec = self._by_type.get(envelope.content_type)
-        if codec is None:
-            codec = self._find(envelope.content_type)
-        return codec.decode(envelope.data)
+        decode = self._decoders.get(envelope.content_type)
+        if decode is None:
+            decode = self._find(envelope.content_type).decode
+        return decode(envelope.data)
 
     def decode_changed(self, envelope: Envelope, change: Change) -> Any:
         """As `decode`, with a change of the plain data before it is validated."""
@@ -82,6 +82,6 @@ class Bodies:
 
     def _find(self, content_type: str | None) -> BodyCodec:
         codec = self._bound[self._codecs.reading(content_type)]
-        if len(self._by_type) < _REMEMBERED:
-            self._by_type[content_type] = codec
+        if len(self._decoders) < _REMEMBERED:
+            self._decoders[content_type] = codec.decode
         return codec

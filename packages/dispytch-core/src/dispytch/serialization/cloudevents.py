@@ -135,7 +135,13 @@ def _reading_own(prefix: str, read_other: Reader) -> Reader:
             return read_other(delivery)
         try:
             return Envelope(
-                id_.decode(), kind.decode(), source.decode(), _time(time), JSON, delivery.value
+                id_.decode(),
+                kind.decode(),
+                source.decode(),
+                # As it is written here; a number does not end so.
+                time.decode() if time.endswith(b"Z") else _time(time),
+                JSON,
+                delivery.value,
             )
         except UnicodeDecodeError as error:
             raise _not_utf8(error) from error

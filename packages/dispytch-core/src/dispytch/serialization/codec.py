@@ -94,7 +94,7 @@ class Codec(ABC):
         Raises:
             ConfigurationError: the format cannot hold such a body; the text says what can be done.
         """
-        return _Bound(self, adapter)
+        return BoundCodec(self, adapter)
 
     @abstractmethod
     def encode(self, adapter: TypeAdapter[Any], body: Any) -> bytes:
@@ -122,7 +122,9 @@ class Codec(ABC):
         return validated(adapter, plain)
 
 
-class _Bound(BodyCodec):
+class BoundCodec(BodyCodec):
+    """A codec with an adapter, for a format that prepares nothing."""
+
     __slots__ = ("_adapter", "_codec")
 
     def __init__(self, codec: Codec, adapter: TypeAdapter[Any]) -> None:
@@ -130,9 +132,11 @@ class _Bound(BodyCodec):
         self._adapter = adapter
 
     def encode(self, body: Any) -> bytes:
+        """See `BodyCodec.encode`."""
         return self._codec.encode(self._adapter, body)
 
     def decode(self, data: bytes, change: Change | None = None) -> Any:
+        """See `BodyCodec.decode`."""
         if change is None:
             return self._codec.decode(self._adapter, data)
         plain = self._codec.decode(_ANYTHING, data)

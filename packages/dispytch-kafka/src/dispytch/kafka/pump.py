@@ -14,7 +14,7 @@ from dispytch.kafka.driver import (
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 
-CHUNK: Final = 250
+CHUNK: Final = 125
 _IDLE_MS: Final = 250
 _BUSY_MS: Final = 5
 _SLOW_MS: Final = 100

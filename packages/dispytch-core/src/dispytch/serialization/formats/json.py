@@ -14,7 +14,7 @@ from dispytch.exceptions import (
     EncodeError,
     SerializationError,
 )
-from dispytch.serialization.codec import JSON, BodyCodec, Change
+from dispytch.serialization.codec import JSON, BodyCodec, BoundCodec, Change, Codec
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import complaints
 
@@ -46,6 +46,11 @@ class JsonCodec(SchemaCodec):
         except Exception as error:
             raise _refusal(error) from error
 
+    def bind(self, body: Any, adapter: TypeAdapter[Any]) -> BodyCodec:
+        """See `Codec.bind`; what a subclass makes of `decode` counts."""
+        bound = _BoundJson if type(self).decode is JsonCodec.decode else BoundCodec
+        return bound(self, adapter)
+
     def bind_schema(self, body: Any, adapter: TypeAdapter[Any]) -> SchemaBody:
         """Derive the JSON Schema."""
         return _JsonBody(self.bind(body, adapter), _schema(body, adapter))
@@ -61,6 +66,24 @@ class JsonCodec(SchemaCodec):
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise BodyInvalid(f"the changed body cannot be written as JSON: {error}") from error
         return self.decode(adapter, data)
+
+
+class _BoundJson(BoundCodec):
+    """Decodes as the codec does, without asking it: this is done for every event."""
+
+    __slots__ = ("_validate",)
+
+    def __init__(self, codec: Codec, adapter: TypeAdapter[Any]) -> None:
+        super().__init__(codec, adapter)
+        self._validate = adapter.validator.validate_json
+
+    def decode(self, data: bytes, change: Change | None = None) -> Any:
+        if change is not None:
+            return super().decode(data, change)
+        try:
+            return self._validate(data or b"null")
+        except Exception as error:
+            raise _refusal(error) from error
 
 
 class _JsonBody(SchemaBody):
