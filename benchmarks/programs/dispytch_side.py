@@ -69,10 +69,10 @@ async def idle(job: Job) -> Measured:
 async def emit_many(job: Job) -> Measured:
     """Emit batch after batch."""
     async with EventEmitter(job.url) as emitter:
-        return await in_batches(emitter.emit_many, list(events(job.topic, job.events)))
+        return await in_batches(emitter.emit_many, events(job.topic, job.events))
 
 
 async def emit(job: Job) -> Measured:
     """Emit one by one, from many tasks at once."""
     async with EventEmitter(job.url) as emitter:
-        return await from_tasks(emitter.emit, list(events(job.topic, job.events)))
+        return await from_tasks(emitter.emit, events(job.topic, job.events))

@@ -122,7 +122,7 @@ async def publish(job: Job) -> Measured:
         async def send_one(order: Order) -> None:
             await broker.publish(order, job.topic, key=order.customer.id.encode())
 
-        return await from_tasks(send_one, list(orders(job.events)))
+        return await from_tasks(send_one, orders(job.events))
 
 
 async def publish_many(job: Job) -> Measured:
@@ -138,7 +138,7 @@ async def publish_many(job: Job) -> Measured:
             ]
             await asyncio.gather(*confirmations)
 
-        return await in_batches(send_many, list(orders(job.events)))
+        return await in_batches(send_many, orders(job.events))
 
 
 def sending_broker_for(job: Job) -> KafkaBroker:

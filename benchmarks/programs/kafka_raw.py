@@ -74,7 +74,7 @@ async def send(job: Job) -> Measured:
             ]
             await asyncio.gather(*confirmations)
 
-        return await in_batches(send_many, list(orders(job.events)))
+        return await in_batches(send_many, orders(job.events))
 
 
 async def send_batch(job: Job) -> Measured:
@@ -88,7 +88,7 @@ async def send_batch(job: Job) -> Measured:
                 await batches.append(order.customer.id.encode(), ORDER.dump_json(order))
             await batches.confirmed()
 
-        return await in_batches(send_many, list(orders(job.events)))
+        return await in_batches(send_many, orders(job.events))
 
 
 async def send_and_wait(job: Job) -> Measured:
@@ -100,7 +100,7 @@ async def send_and_wait(job: Job) -> Measured:
                 job.topic, ORDER.dump_json(order), key=order.customer.id.encode()
             )
 
-        return await from_tasks(send_one, list(orders(job.events)))
+        return await from_tasks(send_one, orders(job.events))
 
 
 @asynccontextmanager

@@ -54,4 +54,4 @@ async def publish_many(job: Job) -> Measured:
         async def send_many(batch: Sequence[Order]) -> None:
             await asyncio.gather(*map(publisher.publish, batch))
 
-        return await in_batches(send_many, list(orders(job.events)))
+        return await in_batches(send_many, orders(job.events))

@@ -75,13 +75,13 @@ async def publish_many(job: Job) -> Measured:
         async def send_many(batch: Sequence[Order]) -> None:
             await asyncio.gather(*map(publish, batch))
 
-        return await in_batches(send_many, list(orders(job.events)))
+        return await in_batches(send_many, orders(job.events))
 
 
 async def publish(job: Job) -> Measured:
     """A confirmed `publish`, from many tasks at once."""
     async with channel(job.url) as opened:
-        return await from_tasks(await publisher(opened, job), list(orders(job.events)))
+        return await from_tasks(await publisher(opened, job), orders(job.events))
 
 
 async def publisher(opened: AbstractChannel, job: Job) -> Callable[[Order], Awaitable[object]]:

@@ -1,6 +1,8 @@
 """How events are sent, on every side alike."""
 
 import asyncio
+import gc
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
@@ -23,24 +25,43 @@ def batches(made: Iterable[T]) -> Iterator[list[T]]:
 
 
 async def in_batches(
-    send: Callable[[Sequence[T]], Awaitable[object]], made: Sequence[T]
+    send: Callable[[Sequence[T]], Awaitable[object]], made: Iterable[T]
 ) -> Measured:
     """Send batch after batch; ``send`` returns once the broker has confirmed all of it."""
-    await send(made[:BATCH])
+    waiting, count = _apart(made), 0
+    await send(_taken(waiting, BATCH))
     stopwatch = Stopwatch()
-    for batch in batches(made):
+    while batch := _taken(waiting, BATCH):
         await send(batch)
-    return stopwatch.throughput(len(made))
+        count += len(batch)
+    return stopwatch.throughput(count)
 
 
-async def from_tasks(send: Callable[[T], Awaitable[object]], made: Sequence[T]) -> Measured:
+async def from_tasks(send: Callable[[T], Awaitable[object]], made: Iterable[T]) -> Measured:
     """Send one by one, each task going on when the broker has confirmed its last one."""
+    waiting = _apart(made)
 
-    async def send_all(events: Sequence[T]) -> None:
-        for event in events:
-            await send(event)
+    async def send_all() -> None:
+        while waiting:
+            await send(waiting.popleft())
 
-    await asyncio.gather(*map(send, made[:TASKS]))
-    stopwatch = Stopwatch()
-    await asyncio.gather(*(send_all(made[number::TASKS]) for number in range(TASKS)))
-    return stopwatch.throughput(len(made))
+    await asyncio.gather(*map(send, _taken(waiting, TASKS)))
+    stopwatch, count = Stopwatch(), len(waiting)
+    await asyncio.gather(*(send_all() for _ in range(TASKS)))
+    return stopwatch.throughput(count)
+
+
+def _apart(made: Iterable[T]) -> deque[T]:
+    """Events that are to be sent, made before and let go of once they are, as in a service.
+
+    A service has not so many of them at once: what waits here is not for Python's collector to
+    look through while others are sent.
+    """
+    waiting = deque(made)
+    gc.collect()
+    gc.freeze()
+    return waiting
+
+
+def _taken(waiting: deque[T], count: int) -> list[T]:
+    return [waiting.popleft() for _ in range(min(count, len(waiting)))]

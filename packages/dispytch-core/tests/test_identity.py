@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispytch import identity
-from dispytch.identity import new_uuid, utc_now
+from dispytch.identity import new_identities, new_uuid, utc_now
 
 
 @given(st.binary(min_size=16, max_size=16))
@@ -20,6 +20,13 @@ def test_an_id_is_the_uuid_of_its_random_bytes(data: bytes) -> None:
         made = new_uuid()
     assert made == str(UUID(bytes=data, version=4))
     assert UUID(made).variant == RFC_4122
+
+
+def test_identities_that_are_made_together_have_ids_of_their_own_and_one_time() -> None:
+    made = list(new_identities(1_000))
+    assert len({id_ for id_, _ in made}) == 1_000
+    assert all(UUID(id_).version == 4 and UUID(id_).variant == RFC_4122 for id_, _ in made)
+    assert len({time for _, time in made}) == 1
 
 
 def test_ids_come_from_the_systems_generator_and_do_not_repeat() -> None:

@@ -158,7 +158,7 @@ async def test_what_cannot_be_brought_up_is_a_dead_letter(url: str, event: Event
 async def test_an_event_without_a_version_has_no_attribute_for_it(url: str) -> None:
     def names(event: EventBase) -> set[str]:
         emitter = EventEmitter(url)
-        return {name for name, _ in emitter._message(event).headers}
+        return {name for name, _ in emitter._writer.message(event).headers}
 
     assert names(Second(name="a")) - names(First(name="a")) == {"ce_dataversion"}
 
@@ -167,7 +167,7 @@ async def test_an_event_without_a_version_has_no_attribute_for_it(url: str) -> N
 def test_a_version_that_is_none_is_refused_at_the_first_emit(url: str, version: Any) -> None:
     model = type("Odd", (First,), {"__version__": version})
     with pytest.raises(InvalidEvent, match=r"the __version__ of .*Odd must be a whole number"):
-        EventEmitter(url)._message(model(name="a"))
+        EventEmitter(url)._writer.message(model(name="a"))
 
 
 class Registered(BaseModel):

@@ -111,11 +111,11 @@ class EventEmitter:
         """
         kept_back = seconds_until(self._backend, delay, at)
         try:
-            messages = [self._message(event)]
+            message = self._writer.message(event)
         except Unresolved as missing:
-            messages = await resolved(lambda: [self._message(event)], missing)
+            message = await resolved(lambda: self._writer.message(event), missing)
         try:
-            await self._connected.send(messages, delay=kept_back)
+            await self._connected.send([message], delay=kept_back)
         except SendError as error:
             failures = await self._without_timeouts([event], error.failures)
         else:
@@ -146,9 +146,9 @@ class EventEmitter:
         kept_back = seconds_until(self._backend, delay, at)
         batch = list(events)
         try:
-            messages = [self._message(event) for event in batch]
+            messages = self._writer.messages(batch)
         except Unresolved as missing:
-            messages = await resolved(lambda: [self._message(event) for event in batch], missing)
+            messages = await resolved(lambda: self._writer.messages(batch), missing)
         try:
             await self._connected.send(messages, delay=kept_back)
         except SendError as error:
@@ -208,9 +208,9 @@ class EventEmitter:
             self._requests = Requests(self._backend, self._source)
         what = f"request {type(event).__qualname__}"
         try:
-            message = self._message(event)
+            message = self._writer.message(event)
         except Unresolved as missing:
-            message = await resolved(lambda: self._message(event), missing)
+            message = await resolved(lambda: self._writer.message(event), missing)
         delivery = await self._requests.ask(message, self._send_request, timeout, what)
         return self._replies.value(delivery, adapter, what)
 
@@ -264,9 +264,6 @@ class EventEmitter:
         requests, self._requests = self._requests, None
         if requests is not None:
             await requests.close()
-
-    def _message(self, event: EventBase) -> Message:
-        return self._writer.message(event)
 
     @property
     def _connected(self) -> Producer:

@@ -1,6 +1,6 @@
 """Events: as a service emits them (`EventBase`) and as a handler receives them (`Event`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MemberDescriptorType
@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
 from dispytch.exceptions import DecodeError, DependencyError
-from dispytch.identity import new_uuid, utc_now
+from dispytch.identity import Identity, new_uuid, utc_now
 from dispytch.messages import Delivery
 from dispytch.topics import TopicPattern
 
@@ -73,12 +73,15 @@ class EventBase(BaseModel):
 _slot: MemberDescriptorType = EventBase.__dict__[_IDENTITY]
 
 
-def identity_of(event: EventBase) -> tuple[str, str]:
-    """The id and the time under which an event is emitted; made when it is first asked for."""
+def identity_of(event: EventBase, new: Iterator[Identity] | None = None) -> Identity:
+    """The id and the time under which an event is emitted.
+
+    If it has none yet, it is given the next of ``new``, or one that is made for it alone.
+    """
     try:
-        identity: tuple[str, str] = _slot.__get__(event)
+        identity: Identity = _slot.__get__(event)
     except AttributeError:
-        identity = (new_uuid(), utc_now())
+        identity = (new_uuid(), utc_now()) if new is None else next(new)
         _slot.__set__(event, identity)
     return identity
 

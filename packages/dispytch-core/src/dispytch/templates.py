@@ -67,8 +67,10 @@ class Template:
             except AttributeError:
                 pass  # A mapping or None is on the way, or nothing at all.
             else:
-                path = self._parts[0][1]
-                return None if value is None else self._checked(event, path, _text(value))
+                if value is None:
+                    return None
+                text = value if type(value) is str else _text(value)
+                return self._checked(event, self._parts[0][1], text)
         filled: list[str] = []
         for literal, path in self._parts:
             filled.append(literal)

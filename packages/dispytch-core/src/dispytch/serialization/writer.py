@@ -1,6 +1,6 @@
 """From an event to the message that carries it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -9,10 +9,13 @@ from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
 from dispytch.events import EventBase, identity_of
 from dispytch.exceptions import InvalidEvent
+from dispytch.identity import Identity, new_identities
 from dispytch.messages import Message
-from dispytch.serialization.codec import BodyCodec, Codec
+from dispytch.serialization.codec import Codec
 from dispytch.serialization.wire import WireFormat
 from dispytch.templates import Template, TopicTemplate
+
+Encode = Callable[[EventBase], bytes]
 
 
 class EventWriter:
@@ -36,8 +39,17 @@ class EventWriter:
         self._config_type = config_type
         self._forms: dict[type[EventBase], _Form] = {}
 
-    def message(self, event: EventBase) -> Message:
-        """The message for an event.
+    def messages(self, events: Sequence[EventBase]) -> list[Message]:
+        """The messages for events that are emitted together.
+
+        Raises:
+            As `message`, for the first of them that is refused.
+        """
+        new = new_identities(len(events))
+        return [self.message(event, new) for event in events]
+
+    def message(self, event: EventBase, new: Iterator[Identity] | None = None) -> Message:
+        """The message for an event; see `identity_of` for ``new``.
 
         Raises:
             InvalidEvent: it is no event, its class lacks a topic or a type, or a template's field;
@@ -47,13 +59,20 @@ class EventWriter:
             Unresolved: the codec has to ask somebody first.
         """
         form = self._forms.get(type(event)) or self._form(event)
-        topic = form.topic(event)
-        id_, time = identity_of(event)
-        data = form.body(topic).encode(event)
+        topic, encode = form.fixed or form.addressed(event)
+        id_, time = identity_of(event, new)
+        data = encode(event)
         content_type = self._codec.content_type
         envelope = Envelope(id_, form.type, self._source, time, content_type, data, form.version)
         value, headers = self._write(envelope)
-        return Message(topic, value, form.key(event), headers, form.config(event))
+        key = None if form.key is None else form.key.fill_optional(event)
+        return Message(
+            topic,
+            value,
+            None if key is None else key.encode(),
+            headers,
+            form.config if form.rendered is None else form.rendered(event),
+        )
 
     def _form(self, event: EventBase) -> "_Form":
         model = type(event)
@@ -64,7 +83,11 @@ class EventWriter:
 
 
 class _Form:
-    """What there is to know about an event class before one of its events is written."""
+    """What there is to know about an event class before one of its events is written.
+
+    ``fixed`` is the topic, and what encodes a body for it, if they are the same for all events;
+    else `addressed` tells them. ``config`` is the same for all of them unless it is ``rendered``.
+    """
 
     def __init__(
         self, model: type[EventBase], codec: Codec, config_type: type[EventConfig] | None
@@ -74,31 +97,26 @@ class _Form:
         topic = _declared(model, "__topic__", "user_events")
         self._topic = _template(model, "__topic__", topic, TopicTemplate)
         self._body = codec.bind(model, TypeAdapter[Any](model))
+        self.fixed: tuple[str, Encode] | None = None
         if self._topic.constant is not None:
-            self._body = self._body.for_topic(self._topic.constant)
+            self.fixed = self._topic.constant, self._body.for_topic(self._topic.constant).encode
         key = _optional(model, "__key__")
-        self._key = _template(model, "__key__", key) if key else None
-        self._config = _config_for(model, config_type)
+        self.key = _template(model, "__key__", key) if key else None
+        self.config = _config_for(model, config_type)
         self._config_templates = {
             text: _template(model, "__backend_config__", text)
-            for text in (self._config.templates() if self._config else ())
+            for text in (self.config.templates() if self.config else ())
         }
+        self.rendered = self._rendered if self._config_templates else None
 
-    def topic(self, event: EventBase) -> str:
-        constant = self._topic.constant
-        return self._topic.fill(event) if constant is None else constant
+    def addressed(self, event: EventBase) -> "tuple[str, Encode]":
+        """The topic of an event, and what encodes its body for that."""
+        topic = self._topic.fill(event)
+        return topic, self._body.for_topic(topic).encode
 
-    def body(self, topic: str) -> BodyCodec:
-        return self._body if self._topic.constant is not None else self._body.for_topic(topic)
-
-    def key(self, event: EventBase) -> bytes | None:
-        key = self._key.fill_optional(event) if self._key else None
-        return None if key is None else key.encode()
-
-    def config(self, event: EventBase) -> EventConfig | None:
-        if self._config is None or not self._config_templates:
-            return self._config
-        return self._config.rendered(lambda text: self._config_templates[text].fill(event))
+    def _rendered(self, event: EventBase) -> EventConfig | None:
+        templates = self._config_templates
+        return self.config and self.config.rendered(lambda text: templates[text].fill(event))
 
 
 def _declared(model: type[EventBase], name: str, example: str) -> str:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection, Sequence
+from operator import attrgetter
+from typing import Final
 
 from dispytch.exceptions import (
     BrokerUnreachable,
@@ -29,6 +31,11 @@ from dispytch.messages import Message
 from dispytch.transport import Producer
 
 logger: logging.Logger = logging.getLogger("dispytch.kafka")
+
+_TRUSTED: Final = 1.0
+"""For how many seconds a topic is taken to have the partitions that it was found to have."""
+
+_topic_of = attrgetter("topic")
 
 
 class KafkaProducer(Producer):
@@ -80,8 +87,8 @@ class KafkaProducer(Producer):
         sending = self._sendings.begin(len(messages))
         parcels: list[Parcel] = []
         try:
-            for topic in {message.topic for message in messages}:
-                if not self._is_routed(topic):
+            for topic in set(map(_topic_of, messages)):
+                if not self._is_routed(topic, sending.deadline):
                     async with asyncio.timeout_at(sending.deadline):
                         await self._find_route(topic)
             self._post(messages, sending, parcels)
@@ -92,11 +99,22 @@ class KafkaProducer(Producer):
             self._sendings.end(sending)
         sending.check()
 
-    def _is_routed(self, topic: str) -> bool:
-        """Whether the topic's partitions are known, and the same as before."""
+    def _is_routed(self, topic: str, deadline: float) -> bool:
+        """Whether the topic's partitions are known, and the same as before.
+
+        Once a second is often enough, by the deadlines of sendings: what the driver knows of a
+        topic is older than that.
+        """
         route = self._routes.get(topic)
+        if route is None:
+            return False
+        if deadline - route.checked < _TRUSTED:
+            return True
         partitions = known_partitions(self._uplink.client, topic)
-        return route is not None and partitions is not None and route.fits(partitions)
+        if partitions is None or not route.fits(partitions):
+            return False
+        route.checked = deadline
+        return True
 
     async def _find_route(self, topic: str) -> None:
         check_topic_name(topic)
@@ -123,9 +141,12 @@ class KafkaProducer(Producer):
     def _post(self, messages: Sequence[Message], sending: Sending, parcels: list[Parcel]) -> None:
         parcels += [_parcel(message, index, sending) for index, message in enumerate(messages)]
         addressed: list[tuple[Outbox, Parcel]] = []
+        # Most are far below the limit, so that their size need not be counted out.
+        far_below = self._config.max_message_bytes // 2
         for message, parcel in zip(messages, parcels, strict=True):
             try:
-                self._check_size(parcel)
+                if len(parcel.value) > far_below:
+                    self._check_size(parcel)
                 addressed.append((self._outbox(message), parcel))
             except TransportError as error:
                 parcel.fail(error)
@@ -141,8 +162,7 @@ class KafkaProducer(Producer):
 
     def _check_size(self, parcel: Parcel) -> None:
         limit = self._config.max_message_bytes
-        # Most are far below the limit, so that their size need not be counted out.
-        if len(parcel.value) * 2 > limit and (size := parcel.size) > limit:
+        if (size := parcel.size) > limit:
             raise MessageTooLarge(
                 f"a message of {size} bytes is above max_message_bytes={limit}: send less, or "
                 "raise it here and max.message.bytes of the topic"
