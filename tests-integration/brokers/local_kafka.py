@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -75,13 +76,20 @@ class LocalKafka:
     """One Kafka node of our own, on free ports and in a data folder of its own.
 
     ``data`` is that folder; without it a temporary one is made, and removed by `stop`. With
-    ``certificates`` it listens for TLS, too, at `mutual_tls` and `with_users`.
+    ``certificates`` it listens for TLS, too, at `mutual_tls` and `with_users`. ``java_options`` are
+    for its heap and its collector.
     """
 
     version = KAFKA_VERSION
 
-    def __init__(self, data: Path | None = None, certificates: Certificates | None = None) -> None:
+    def __init__(
+        self,
+        data: Path | None = None,
+        certificates: Certificates | None = None,
+        java_options: Sequence[str] = JAVA_OPTIONS,
+    ) -> None:
         self._certificates = certificates
+        self._java_options = java_options
         self._tls, self._sasl = _free_ports(2)
         self._java = _java()
         self._jars = kafka_jars()
@@ -185,7 +193,14 @@ class LocalKafka:
         )
 
     def _spawn(self, main_class: str, *arguments: str) -> Child:
-        command = [self._java, *JAVA_OPTIONS, "-cp", f"{self._jars}/*", main_class, *arguments]
+        command = [
+            self._java,
+            *self._java_options,
+            "-cp",
+            f"{self._jars}/*",
+            main_class,
+            *arguments,
+        ]
         return Child(command, self._data / "output.log", cwd=self._data)
 
     def _answers(self) -> bool:
