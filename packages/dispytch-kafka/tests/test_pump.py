@@ -4,9 +4,10 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka.consumer.fetcher import Fetcher  # type: ignore[import-untyped,unused-ignore]
 
-from dispytch.kafka.driver import FETCH_WAIT_MS, partition_of
+from dispytch.kafka.driver import partition_of
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.kafka.pump import CHUNK, Pump
@@ -19,7 +20,7 @@ class FakeDriver:
 
     def __init__(self, records: int) -> None:
         self.asked: list[set[Any]] = []
-        self.waits: list[int] = []
+        self.hurried: list[bool] = []
         self.pump: Pump
         self._records = [
             SimpleNamespace(offset=offset, timestamp=7, key=b"k", value=b"v", headers=())
@@ -36,8 +37,8 @@ class FakeDriver:
         given, self._records = self._records[:max_records], self._records[max_records:]
         return {FIRST: given}
 
-    def set_fetch_wait(self, milliseconds: int) -> None:
-        self.waits.append(milliseconds)
+    def hurry(self, hurried: bool) -> None:
+        self.hurried.append(hurried)
 
 
 async def pumped(driver: FakeDriver) -> None:
@@ -71,10 +72,9 @@ async def test_a_partition_is_asked_for_again_once_its_records_are_handed_out() 
 async def test_what_the_driver_holds_hurries_its_fetches_for_the_others() -> None:
     driver = FakeDriver(CHUNK + 1)
     await pumped(driver)
-    hurried, then = driver.waits[0], driver.waits[1:]
-    assert 5 <= hurried <= FETCH_WAIT_MS / 5
-    assert set(then) == {FETCH_WAIT_MS}, "it holds nothing any more"
+    assert driver.hurried == [True, False], "until nothing comes any more"
 
 
-def test_the_driver_asks_by_the_wait_that_is_set() -> None:
-    assert "_fetch_max_wait_ms" in Fetcher._get_actions_per_node.__code__.co_names
+@pytest.mark.parametrize("name", ["_fetch_max_wait_ms", "_fetcher_timeout"])
+def test_the_driver_asks_by_what_is_set(name: str) -> None:
+    assert name in Fetcher._get_actions_per_node.__code__.co_names

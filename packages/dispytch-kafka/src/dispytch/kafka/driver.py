@@ -49,7 +49,12 @@ else:
     TokenProvider = AbstractTokenProvider
 
 FETCH_WAIT_MS: Final = 200
-"""What a consumer begins with, see `ConsumerClient.set_fetch_wait`."""
+"""For how long the broker keeps a fetch back that finds no records."""
+
+_HURRIED_WAIT_MS: Final = 20
+_LOOK_SECONDS: Final = 0.2
+_HURRIED_LOOK_SECONDS: Final = 0.005
+"""After which the driver looks at the latest what it may fetch, if nothing has told it to."""
 
 
 class Record(Protocol):
@@ -89,8 +94,8 @@ class ConsumerClient(Client, Protocol):
         """Fetched records, of all partitions when none is named. Must not be cancelled."""
         ...
 
-    def set_fetch_wait(self, milliseconds: int) -> None:
-        """Have the broker keep a request back for no longer than this where it has no records.
+    def hurry(self, hurried: bool) -> None:
+        """Have fetches that find nothing return soon, or after `FETCH_WAIT_MS` again.
 
         The driver has one request under way, for the partitions of which it holds nothing; those
         that come to be among them have to wait until that one has returned.
@@ -215,9 +220,12 @@ class _Consumer(AIOKafkaConsumer):  # type: ignore[misc,unused-ignore]
     own way refuses them.
     """
 
-    def set_fetch_wait(self, milliseconds: int) -> None:
+    def hurry(self, hurried: bool) -> None:
         fetcher: Any = self._fetcher
-        fetcher._fetch_max_wait_ms = milliseconds
+        fetcher._fetch_max_wait_ms = _HURRIED_WAIT_MS if hurried else FETCH_WAIT_MS
+        # Records that are taken in the very moment when a request returns make the driver look
+        # too early, when it still takes the request for one under way, and then not for a while.
+        fetcher._fetcher_timeout = _HURRIED_LOOK_SECONDS if hurried else _LOOK_SECONDS
 
     async def commit(self, offsets: Any = None) -> None:
         state = self._subscription

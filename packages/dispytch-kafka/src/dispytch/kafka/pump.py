@@ -4,13 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dispytch.kafka.driver import (
-    FETCH_WAIT_MS,
-    ConsumerClient,
-    Record,
-    TopicPartition,
-    partition_of,
-)
+from dispytch.kafka.driver import ConsumerClient, Record, TopicPartition, partition_of
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 
@@ -18,7 +12,6 @@ CHUNK: Final = 125
 _IDLE_MS: Final = 250
 _BUSY_MS: Final = 5
 _SLOW_MS: Final = 100
-_LOADED_FETCH_WAIT_MS: Final = 20
 _NOWHERE: Final = partition_of("", 0)
 
 
@@ -81,18 +74,18 @@ class Pump:
         """Fetch a chunk of each; the driver empties one partition before it takes the next."""
         of_all = len(hungry) == self._leases.count_active()
         wait = _IDLE_MS if of_all else self._patience
-        has_more = False
         while hungry:
             fetched = await self._client.getmany(*hungry, timeout_ms=wait, max_records=CHUNK)
             await self._store(fetched)
             if sum([len(records) for records in fetched.values()]) < CHUNK:
-                break
-            has_more, wait = True, 0
+                if of_all and wait and not fetched:
+                    self._client.hurry(False)
+                return
+            # The driver holds more, and asks only for the partitions of which it holds nothing.
+            # Those that run dry must not wait for others where nothing happens.
+            self._client.hurry(True)
+            wait = 0
             hungry = [partition for partition in hungry if partition not in fetched]
-        if has_more or of_all:
-            # While the driver holds records, it asks for the partitions of which it holds none.
-            # Others run out of them meanwhile, and must not wait for those where nothing happens.
-            self._client.set_fetch_wait(_LOADED_FETCH_WAIT_MS if has_more else FETCH_WAIT_MS)
 
     async def _store(self, fetched: Mapping[TopicPartition, list[Record]]) -> None:
         for partition, records in fetched.items():
