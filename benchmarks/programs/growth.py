@@ -1,14 +1,14 @@
-"""What an event costs in memory, with more handlers, lanes or keys."""
+"""What an event costs without a broker, with more handlers, lanes or keys."""
 
 import gc
 from typing import Annotated
-from uuid import uuid4
 
 from dispytch import Dependency, Event, EventEmitter, EventListener, HandlerGroup
 
 from ..job import Job
 from ..workload import EVENT_TYPE, KEYS, Measured, Order, Tally, orders
 from .dispytch_side import OrderPlaced
+from .ready import ReadyBackend
 from .sending import batches
 
 
@@ -19,22 +19,23 @@ async def cost(job: Job) -> Measured:
     may be handled at once. keys: how many the events have.
     """
     handlers, lanes = job.options.get("handlers", 1), job.options.get("lanes", 64)
-    url = f"memory://{uuid4().hex}?retention={job.events}"
     topics = [f"benchmark.{number}" for number in range(handlers)]
-    await _fill(url, topics, job.events, job.options.get("keys", KEYS))
+    backend = ReadyBackend()
+    await _fill(backend, topics, job.events, job.options.get("keys", KEYS))
+    backend.count = job.events
     gc.collect()
-    gc.freeze()  # What waits in memory is the broker's, and not for this program to look through.
+    gc.freeze()  # What waits in memory stands for a broker's, and is not this program's to look at.
     tally = Tally(job.events)
-    listener = EventListener(url, group="benchmark", concurrency=lanes)
+    listener = EventListener(backend, group="benchmark", concurrency=lanes)
     listener.add_handler_group(_handling(topics, tally))
     async with listener:
         return Measured({"us": (await tally.measured()).values["cpu"]})
 
 
-async def _fill(url: str, topics: list[str], count: int, keys: int) -> None:
+async def _fill(backend: ReadyBackend, topics: list[str], count: int, keys: int) -> None:
     kinds = [type("OnTopic", (OrderPlaced,), {"__topic__": topic}) for topic in topics]
     events = (kinds[order.number % len(kinds)](**dict(order)) for order in orders(count, keys))
-    async with EventEmitter(url) as emitter:
+    async with EventEmitter(backend) as emitter:
         for batch in batches(events):
             await emitter.emit_many(batch)
 
