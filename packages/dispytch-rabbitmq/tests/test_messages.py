@@ -11,11 +11,13 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from pydantic import ValidationError
 
+from dispytch.envelope import Envelope
 from dispytch.messages import Lease, Message
-from dispytch.rabbitmq import RabbitMQEventConfig
+from dispytch.rabbitmq import RabbitMQBackend, RabbitMQEventConfig
 from dispytch.rabbitmq.driver import Properties
 from dispytch.rabbitmq.messages import KEY_HEADERS, RabbitMQDelivery, properties
 from dispytch.rabbitmq.topology import KEY_HEADER
+from dispytch.serialization import CloudEvents
 
 names = st.text(max_size=20).filter(lambda name: name not in ("content-type", *KEY_HEADERS))
 
@@ -51,6 +53,12 @@ def test_headers_key_and_content_type_come_back_as_they_went(
     got = read(properties(Message("t", b"", key=key, headers=given_headers)))
     assert sorted(own(got)) == sorted(given_headers)
     assert got.key == key
+
+
+def test_the_headers_of_an_event_come_back_in_the_order_in_which_it_is_read_the_fastest() -> None:
+    write = CloudEvents().writer(RabbitMQBackend.features.attribute_prefixes)
+    value, headers = write(Envelope("1", "placed", "shop", "2026-01-01T00:00:00Z", None, b"{}"))
+    assert read(properties(Message("t", value, b"k", headers))).headers == headers
 
 
 def test_a_repeated_name_comes_back_repeated() -> None:

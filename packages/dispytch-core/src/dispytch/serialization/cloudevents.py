@@ -72,24 +72,27 @@ class CloudEvents(WireFormat):
 
     def writer(self, prefixes: Sequence[str]) -> Writer:
         """Write binary mode."""
-        specversion, source, _, type_, id_, time, version = _written(prefixes[0])
+        _, id_, source, specversion, time, type_, version = _written(prefixes[0])
 
         @lru_cache(_KINDS)
-        def fixed(kind: str | None, origin: str, content_type: str) -> list[Header]:
+        def fixed(kind: str | None, origin: str, content_type: str) -> Sequence[Header]:
             # They are the same for all events of a class, and so written once for all of them.
-            headers = [
-                (specversion, _SPECVERSION),
-                (source, origin.encode()),
+            return (
                 (CONTENT_TYPE, content_type.encode()),
-            ]
-            return headers if kind is None else [*headers, (type_, kind.encode())]
+                (source, origin.encode()),
+                (specversion, _SPECVERSION),
+                (type_, (kind or "").encode()),
+            )
 
         def write(envelope: Envelope) -> tuple[bytes, Headers]:
-            content_type = envelope.content_type or JSON
-            headers = fixed(envelope.type, envelope.source or "", content_type).copy()
-            headers.append((id_, envelope.id.encode()))
+            of_type, of_source, of_version, of_kind = fixed(
+                envelope.type, envelope.source or "", envelope.content_type or JSON
+            )
+            headers = [of_type, (id_, envelope.id.encode()), of_source, of_version]
             if envelope.time is not None:
                 headers.append((time, envelope.time.encode()))
+            if envelope.type is not None:
+                headers.append(of_kind)
             if envelope.version is not None:
                 headers.append((version, str(envelope.version).encode()))
             return envelope.data, headers
@@ -130,7 +133,7 @@ def _reading_own(prefix: str, read_other: Reader) -> Reader:
         headers = delivery.headers
         if len(headers) != _ALWAYS_WRITTEN:
             return read_other(delivery)
-        (n0, version), (n1, source), (n2, content), (n3, kind), (n4, id_), (n5, time) = headers
+        (n0, content), (n1, id_), (n2, source), (n3, version), (n4, time), (n5, kind) = headers
         if (n0, n1, n2, n3, n4, n5) != names or version != _SPECVERSION or content != _JSON:
             return read_other(delivery)
         try:
@@ -153,7 +156,7 @@ def _binary_reader(
     prefix: str,
 ) -> Callable[[Mapping[str, bytes], bytes | None, bytes], Envelope | None]:
     """A function that reads binary mode; it returns None for what has none of its attributes."""
-    specversion, source, _, type_, id_, time, version = _written(prefix)
+    _, id_, source, specversion, time, type_, version = _written(prefix)
 
     def read(
         headers: Mapping[str, bytes], content_type: bytes | None, value: bytes
@@ -181,8 +184,11 @@ def _binary_reader(
 
 
 def _written(prefix: str) -> Sequence[str]:
-    """The names of the headers that binary mode is written with, in their order."""
-    attributes = ("specversion", "source", CONTENT_TYPE, "type", "id", "time", _VERSION)
+    """The names of the headers that binary mode is written with, in their order.
+
+    It is that of the alphabet, but for the version: the driver of RabbitMQ sorts them so.
+    """
+    attributes = (CONTENT_TYPE, "id", "source", "specversion", "time", "type", _VERSION)
     return [name if name == CONTENT_TYPE else prefix + name for name in attributes]
 
 

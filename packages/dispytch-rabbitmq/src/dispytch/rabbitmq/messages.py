@@ -7,11 +7,10 @@ becomes an array, and an array that is read gives its name once for each element
 ``type`` and ``message_id`` of a message that has them are read as headers too.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dispytch.messages import CONTENT_TYPE, Delivery, Headers, Lease, Message
+from dispytch.messages import CONTENT_TYPE, Delivery, Header, Headers, Lease, Message
 from dispytch.rabbitmq.driver import Delivered, Properties
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.header_values import milliseconds, raw, raws, text_or_bytes
@@ -46,7 +45,7 @@ class RabbitMQDelivery(Delivery):
             topic,
             delivered.body,
             _key(given.headers),
-            list(_headers(given)),
+            _headers(given),
             lease,
             delivered.delivery_tag or 0,
             None if given.timestamp is None else milliseconds(given.timestamp),
@@ -151,16 +150,21 @@ def _key(headers: dict[str, Any] | None) -> bytes | None:
     return None
 
 
-def _headers(given: Properties) -> Iterator[tuple[str, bytes]]:
+def _headers(given: Properties) -> list[Header]:
     own = given.headers or {}
+    headers: list[Header] = []
+    # The content type comes first, as it does where CloudEvents are written.
+    if given.content_type is not None:
+        headers.append((CONTENT_TYPE, given.content_type.encode()))
     for name, value in own.items():
         if name == KEY_HEADER:
             continue
-        for each in raws(value):
-            yield name, each
-    if given.content_type is not None:
-        yield CONTENT_TYPE, given.content_type.encode()
+        if type(value) is str:
+            headers.append((name, value.encode()))
+        else:
+            headers += [(name, each) for each in raws(value)]
     if given.message_type is not None and "type" not in own:
-        yield "type", given.message_type.encode()
+        headers.append(("type", given.message_type.encode()))
     if given.message_id is not None and "message-id" not in own:
-        yield "message-id", given.message_id.encode()
+        headers.append(("message-id", given.message_id.encode()))
+    return headers
