@@ -10,7 +10,9 @@ from typing import TypeVar
 from ..workload import Measured, Stopwatch
 
 BATCH = 1_000
-"""How many events are sent at once, and how many warm the connection up."""
+"""How many events are sent at once."""
+WARM_UP = 0.1
+"""The part of the events that is sent first and not counted, a batch or one by each task at most."""
 TASKS = 200
 """How many tasks send one by one."""
 
@@ -29,7 +31,7 @@ async def in_batches(
 ) -> Measured:
     """Send batch after batch; ``send`` returns once the broker has confirmed all of it."""
     waiting, count = _apart(made), 0
-    await send(_taken(waiting, BATCH))
+    await send(_taken(waiting, _warming_up(waiting, BATCH)))
     stopwatch = Stopwatch()
     while batch := _taken(waiting, BATCH):
         await send(batch)
@@ -45,7 +47,7 @@ async def from_tasks(send: Callable[[T], Awaitable[object]], made: Iterable[T]) 
         while waiting:
             await send(waiting.popleft())
 
-    await asyncio.gather(*map(send, _taken(waiting, TASKS)))
+    await asyncio.gather(*map(send, _taken(waiting, _warming_up(waiting, TASKS))))
     stopwatch, count = Stopwatch(), len(waiting)
     await asyncio.gather(*(send_all() for _ in range(TASKS)))
     return stopwatch.throughput(count)
@@ -61,6 +63,10 @@ def _apart(made: Iterable[T]) -> deque[T]:
     gc.collect()
     gc.freeze()
     return waiting
+
+
+def _warming_up(waiting: deque[T], most: int) -> int:
+    return min(most, max(1, int(len(waiting) * WARM_UP)))
 
 
 def _taken(waiting: deque[T], count: int) -> list[T]:

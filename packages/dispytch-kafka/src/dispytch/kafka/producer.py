@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections.abc import Collection, Sequence
 from operator import attrgetter
-from typing import Final
 
 from dispytch.exceptions import (
     BrokerUnreachable,
@@ -31,9 +30,6 @@ from dispytch.messages import Message
 from dispytch.transport import Producer
 
 logger: logging.Logger = logging.getLogger("dispytch.kafka")
-
-_TRUSTED: Final = 1.0
-"""For how many seconds a topic is taken to have the partitions that it was found to have."""
 
 _topic_of = attrgetter("topic")
 
@@ -88,7 +84,7 @@ class KafkaProducer(Producer):
         parcels: list[Parcel] = []
         try:
             for topic in set(map(_topic_of, messages)):
-                if not self._is_routed(topic, sending.deadline):
+                if not self._is_routed(topic):
                     async with asyncio.timeout_at(sending.deadline):
                         await self._find_route(topic)
             self._post(messages, sending, parcels)
@@ -99,22 +95,11 @@ class KafkaProducer(Producer):
             self._sendings.end(sending)
         sending.check()
 
-    def _is_routed(self, topic: str, deadline: float) -> bool:
-        """Whether the topic's partitions are known, and the same as before.
-
-        Once a second is often enough, by the deadlines of sendings: what the driver knows of a
-        topic is older than that.
-        """
+    def _is_routed(self, topic: str) -> bool:
+        """Whether the topic's partitions are known, and the same as before."""
         route = self._routes.get(topic)
-        if route is None:
-            return False
-        if deadline - route.checked < _TRUSTED:
-            return True
         partitions = known_partitions(self._uplink.client, topic)
-        if partitions is None or not route.fits(partitions):
-            return False
-        route.checked = deadline
-        return True
+        return route is not None and partitions is not None and route.fits(partitions)
 
     async def _find_route(self, topic: str) -> None:
         check_topic_name(topic)

@@ -1,6 +1,5 @@
 """Which partition a message belongs to."""
 
-import math
 from collections.abc import Collection
 from typing import Final
 
@@ -16,7 +15,6 @@ class Route:
     """The partitions of one topic, and the way of each message to one of them.
 
     The key decides, by the hash that Kafka's own clients use. Messages without a key go round.
-    ``checked`` is for whoever checks whether it still `fits`: when that was done last.
     """
 
     def __init__(self, topic: str, partitions: Collection[int]) -> None:
@@ -24,7 +22,6 @@ class Route:
         self._partitions = sorted(partitions)
         self._of_key: dict[bytes, int] = {}
         self._turn = 0
-        self.checked: float = -math.inf
 
     def fits(self, partitions: Collection[int]) -> bool:
         """Whether the topic still has these partitions and no others."""
