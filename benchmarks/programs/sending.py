@@ -12,7 +12,7 @@ from ..workload import Measured, Stopwatch
 BATCH = 1_000
 """How many events are sent at once."""
 WARM_UP = 0.1
-"""The part of the events that is sent first and not counted, a batch or one by each task at most."""
+"""The part of the events that comes first and is not counted, but a batch or one by each task."""
 TASKS = 200
 """How many tasks send one by one."""
 
