@@ -62,8 +62,8 @@ class Lease:
 class Delivery(Message):
     """A message as a consumer received it, with its coordinates at the broker.
 
-    Every delivery is itself alone: compared by identity, unlike a plain message. Order and settlement
-    go by its key, lease and position, which nobody changes.
+    Every delivery is itself alone: compared by identity, unlike a plain message. Its order and its
+    settlement go by its key, lease and position, which nobody changes.
 
     ``position`` grows along the stream, with gaps: an offset, a delivery tag.
     ``timestamp_ms`` is the broker's or the producer's, in milliseconds since the epoch.

@@ -19,7 +19,7 @@ from dispytch.transport import Consumer, OnRevoke, Subscription
 
 PREFETCH_MAX = 65535
 _TURNS: Final = 4
-"""How many turns of the event loop a hand-out waits for more; alone, a message costs a tenth more."""
+"""For how many turns of the event loop a hand-out waits for more."""
 
 
 class RabbitMQConsumer(Consumer):
