@@ -84,7 +84,9 @@ def readings(*numbers: int, sensor: str = "a") -> Sequence[Reading]:
 
 
 def thrice(error: type[Exception] = Exception, *, delayed: bool = False) -> RetryPolicy:
-    return RetryPolicy(attempts=3, delay=10, factor=1, retry_on=error, delayed=delayed)
+    return RetryPolicy(
+        attempts=3, delay=10, factor=1, jitter=False, retry_on=error, delayed=delayed
+    )
 
 
 def failing(*numbers: int, error: Exception | None = None) -> Fail:
@@ -241,7 +243,7 @@ async def test_a_delayed_attempt_comes_back_as_a_batch_of_one() -> None:
         await probe.settled()
         assert sink.batches[0] == [1, 2, 3]
         assert sorted(sink.batches[1:]) == [[2], [2], [3], [3], [4]]
-        assert [4] in sink.batches[1:3], "what waits at the broker holds nothing up"
+        assert sink.batches[1] == [4], "what waits at the broker holds nothing up"
         assert probe.outcomes.delayed == 4
         assert len(probe.dead_lettered) == 2
 
