@@ -20,6 +20,7 @@ from brokers.child import Child
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
+ALARM_TIMEOUT = 10.0
 
 CONFIG = """\
 listeners.tcp.default = 127.0.0.1:{port}
@@ -194,11 +195,20 @@ class LocalRabbitMQ:
     def memory_alarm(self) -> Generator[None]:
         """Have the broker block every publisher while the context lasts."""
         before = self.eval("vm_memory_monitor:get_vm_memory_high_watermark().")
-        self.eval("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001).")
+        self._limit_memory("0.0000001", alarm=True)
         try:
             yield
         finally:
-            self.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({before}).")
+            self._limit_memory(before, alarm=False)
+
+    def _limit_memory(self, watermark: str, *, alarm: bool) -> None:
+        """Set the limit, and wait until the connections are told, which the broker does later."""
+        self.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({watermark}).")
+        deadline = time.monotonic() + ALARM_TIMEOUT
+        while ("memory" in self.eval("rabbit_alarm:get_alarms().")) is not alarm:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the memory alarm did not become {alarm}")
+            time.sleep(0.01)
 
     def _write_files(self) -> None:
         secure = ""
