@@ -1,9 +1,9 @@
 """A backend without a broker, for the cost of dispytch alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
 from typing import Self
 
 from dispytch.exceptions import ConfigurationError
@@ -66,14 +66,15 @@ class _Keeping(Producer):
 class _HandingOut(Consumer):
     def __init__(self, messages: Sequence[Message], count: int, window: int) -> None:
         self._lease = Lease(messages[0].topic, "ready")
-        self._following = enumerate(islice(cycle(messages), count))
+        self._following: Iterator[tuple[int, Message]] = enumerate(islice(cycle(messages), count))
         self._room = window
+        self._paused = False
         self._settled = asyncio.Event()
         self._stopped = False
 
     async def receive(self) -> Sequence[Delivery]:
         while not self._stopped:
-            lease, room = self._lease, self._room
+            lease, room = self._lease, 0 if self._paused else self._room
             taken = [
                 Delivery(message.topic, message.value, message.key, message.headers, lease, number)
                 for number, message in islice(self._following, room)
@@ -90,7 +91,8 @@ class _HandingOut(Consumer):
         self._settled.set()
 
     def nack(self, delivery: Delivery) -> None:
-        raise NotImplementedError
+        self._following = chain([(delivery.position, delivery)], self._following)
+        self.ack(delivery)
 
     async def flush(self) -> None: ...
 
@@ -102,10 +104,11 @@ class _HandingOut(Consumer):
         return {}
 
     def pause(self, lease: Lease) -> None:
-        raise NotImplementedError
+        self._paused = True
 
     def resume(self, lease: Lease) -> None:
-        raise NotImplementedError
+        self._paused = False
+        self._settled.set()
 
     def stop_receiving(self) -> None:
         self._stopped = True
