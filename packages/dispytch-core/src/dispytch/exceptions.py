@@ -41,11 +41,36 @@ An error of a driver is never part of the contract: it is chained as ``__cause__
 """
 
 from asyncio import Future
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any, Self, TypeVar
+
+E = TypeVar("E", bound="DispytchError")
 
 
 class DispytchError(Exception):
-    """The root of every error that dispytch raises."""
+    """The root of every error that dispytch raises.
+
+    It can be copied and pickled whatever its constructor takes, that of a subclass too: what
+    comes back has the same class, text and attributes.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """Make it anew of its state, without its constructor."""
+        return _made_again, (type(self), self.args), self._state()
+
+    def _state(self) -> dict[str, Any]:
+        """The attributes that a copy has too."""
+        # It is the attributes, or these and the slots.
+        state: Any = self.__getstate__()
+        parts: Any = state if isinstance(state, tuple) else (state,)
+        return {name: value for part in parts if part for name, value in part.items()}
+
+
+def _made_again(kind: type[E], args: tuple[Any, ...]) -> E:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class ConfigurationError(DispytchError):
@@ -113,10 +138,6 @@ class RegistryUnavailable(TransportError):
         self.seconds: float = seconds
         super().__init__(text)
 
-    def __reduce__(self) -> tuple[type["RegistryUnavailable"], tuple[str, float]]:
-        """Pickle it by what it was made of."""
-        return type(self), (str(self), self.seconds)
-
 
 class SendError(TransportError):
     """Some messages of a batch are not confirmed by the broker.
@@ -134,10 +155,6 @@ class SendError(TransportError):
         super().__init__(
             f"{len(self.failures)} of {total} messages are not confirmed ({shown}{more}){others}"
         )
-
-    def __reduce__(self) -> tuple[type["SendError"], tuple[dict[int, TransportError], int]]:
-        """Pickle it by what it was made of."""
-        return type(self), (self.failures, self.total)
 
 
 class SerializationError(DispytchError):
@@ -192,10 +209,6 @@ class RetryAfter(HandlerDecision):
         self.reason = reason
         super().__init__(f"again in {seconds:g} s" + (f": {reason}" if reason else ""))
 
-    def __reduce__(self) -> tuple[type["RetryAfter"], tuple[float, str]]:
-        """Pickle it by what it was made of."""
-        return type(self), (self.seconds, self.reason)
-
 
 class Postpone(HandlerDecision):
     """Not now: run the handler after so many seconds, as if this attempt had not begun.
@@ -218,6 +231,23 @@ class Postpone(HandlerDecision):
         self.seconds: float = float(seconds)
         self.until = until
         super().__init__(f"postponed for {seconds:g} s" + (" at most" if until else ""))
+
+    def _state(self) -> dict[str, Any]:
+        # A future is of one process, and of one event loop.
+        return {**super()._state(), "until": None}
+
+    def __copy__(self) -> Self:
+        """A copy that waits for the same future."""
+        again = _made_again(type(self), self.args)
+        again.__setstate__(super()._state())
+        return again
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """As `__copy__`, with everything but the future copied too."""
+        memo[id(self.until)] = self.until
+        again = _made_again(type(self), self.args)
+        again.__setstate__(deepcopy(super()._state(), memo))
+        return again
 
 
 class BatchFailed(DispytchError):
@@ -252,10 +282,6 @@ class BatchFailed(DispytchError):
         more = "; ..." if len(self.failures) > 3 else ""
         super().__init__(f"events of a batch have failed: {len(self.failures)} ({shown}{more})")
 
-    def __reduce__(self) -> tuple[type["BatchFailed"], tuple[dict[int, Exception]]]:
-        """Pickle it by what it was made of."""
-        return type(self), (self.failures,)
-
 
 class RequestError(DispytchError):
     """A request has no reply to give."""
@@ -281,11 +307,6 @@ class RequestFailed(RequestError):
         super().__init__(
             f"{request} has failed ({reason}) in handler {handler}: {error_type}: {message}"
         )
-
-    def __reduce__(self) -> tuple[type["RequestFailed"], tuple[str, str, str, str, str]]:
-        """Pickle it by what it was made of."""
-        made_of = (self.request, self.reason, self.handler, self.error_type, self.message)
-        return type(self), made_of
 
 
 class RequestTimeout(RequestError):

@@ -89,3 +89,36 @@ async def test_what_returns_is_left_alone(an_event: Any) -> None:
 def test_what_makes_no_sense_is_refused(mapping: Any, text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
         map_exceptions(mapping)
+
+
+class Busy(Exception):
+    """Cannot be copied: its constructor takes more than its text."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"{host}:{port}")
+
+
+class TryAgain(RetryAfter):
+    """A decision of the user's, with a constructor of its own."""
+
+    def __init__(self, *, host: str) -> None:
+        super().__init__(7, f"{host} is busy")
+        self.host = host
+
+
+async def test_an_exception_that_cannot_be_copied_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"Busy for TimeoutError cannot be copied.*lambda"):
+        map_exceptions({TimeoutError: Busy("db", 5432)})
+
+
+async def test_a_postponement_is_raised_in_a_copy_too(an_event: Any) -> None:
+    decision = Postpone(5)
+    error = await raised({TimeoutError: decision}, TimeoutError(), an_event())
+    assert isinstance(error, Postpone)
+    assert (error.seconds, error is decision) == (5, False)
+
+
+async def test_so_is_a_decision_with_a_constructor_of_its_own(an_event: Any) -> None:
+    error = await raised({TimeoutError: TryAgain(host="db")}, TimeoutError(), an_event())
+    assert isinstance(error, TryAgain)
+    assert (error.host, error.seconds, str(error)) == ("db", 7, "again in 7 s: db is busy")

@@ -24,7 +24,7 @@ def map_exceptions(replacements: Mapping[type[Exception], Replacement]) -> Batch
 
     Raises:
         ConfigurationError: nothing to map, a key that is no exception class, a value that makes
-            no exception.
+            no exception, or an exception that cannot be copied.
     """
     if not isinstance(replacements, Mapping) or not replacements:
         raise ConfigurationError(
@@ -81,6 +81,7 @@ def _maker(kind: object, replacement: object) -> Callable[[Any], Exception]:
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         raise ConfigurationError(f"map_exceptions: {kind!r} is no exception class")
     if isinstance(replacement, Exception):
+        _check_copies(kind, replacement)
         # One exception for all events would grow a traceback, and be shared among them.
         return lambda error: copy(replacement)
     if isinstance(replacement, type):
@@ -91,6 +92,22 @@ def _maker(kind: object, replacement: object) -> Callable[[Any], Exception]:
             f"one is taken, not {replacement!r}"
         )
     return _checking(kind, cast("Callable[[Any], object]", replacement))
+
+
+def _check_copies(kind: type[Exception], replacement: Exception) -> None:
+    try:
+        again = copy(replacement)
+    except Exception as error:
+        raise ConfigurationError(
+            f"map_exceptions: the {type(replacement).__name__} for {kind.__name__} cannot be "
+            f"copied, and each event needs one of its own ({type(error).__name__}: {error}); "
+            f"give a function that makes one: lambda error: {type(replacement).__name__}(...)"
+        ) from error
+    if type(again) is not type(replacement):
+        raise ConfigurationError(
+            f"map_exceptions: a copy of the {type(replacement).__name__} for {kind.__name__} is "
+            f"{again!r}; give a function that makes one"
+        )
 
 
 def _maker_of_class(kind: type[Exception], replacement: type[object]) -> Callable[[Any], Exception]:
