@@ -5,7 +5,8 @@ A backend is four classes: `Backend`, which knows how to reach the broker; `Prod
 Acquiring a producer or a consumer returns it connected; there is no half-open object.
 
 Everything runs in one event loop. A backend imports this module, `dispytch.messages`,
-`dispytch.topics`, `dispytch.event_config` and `dispytch.exceptions`, and nothing else of core.
+`dispytch.topics`, `dispytch.event_config`, `dispytch.exceptions` and `dispytch.printable`, and
+nothing else of core.
 """
 
 from abc import ABC, abstractmethod

@@ -120,7 +120,7 @@ def test_the_service_s_options_are_those_that_the_tests_use() -> None:
     assert (told.url, told.failures, told.window) == ("memory://x", 0, 50)
 
 
-PUBLIC = ("backends", "event_config", "exceptions", "messages", "testing", "transport")
+PUBLIC = ("backends", "event_config", "exceptions", "messages", "printable", "testing", "transport")
 
 
 def test_the_kit_needs_nothing_but_the_public_contract_and_pytest() -> None:
