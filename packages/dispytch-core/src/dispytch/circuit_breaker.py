@@ -62,6 +62,7 @@ class Circuit:
         self._probe: object | None = None
         self._last_error: str | None = None
         self._resumes: float | None = None
+        self._opened = 0.0
         self.on_change: Callable[[], None] | None = None
 
     @property
@@ -111,11 +112,17 @@ class Circuit:
         self._failed = 0
         if self._resumes is not None:
             self._resumes = self._probe = self._last_error = None
-            logger.info("an event has succeeded: the circuit breaker is closed, events start again")
+            logger.warning(
+                "an event has succeeded: the circuit breaker is closed after %.1f s, events start "
+                "again",
+                self._clock() - self._opened,
+            )
             self._changed()
 
     def _open(self) -> None:
         self._probe = None
+        if self._resumes is None:
+            self._opened = self._clock()
         self._resumes = self._clock() + self._breaker.pause
         logger.error(
             "the circuit breaker is open: no event starts for %g s, after %s",

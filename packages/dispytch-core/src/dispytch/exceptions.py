@@ -48,6 +48,15 @@ from typing import Any, Self, TypeVar
 E = TypeVar("E", bound="DispytchError")
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error says, or the name of its type where it says nothing. Never raises."""
+    name = type(error).__name__
+    try:
+        return str(error).strip() or name
+    except Exception:
+        return name
+
+
 class DispytchError(Exception):
     """The root of every error that dispytch raises.
 

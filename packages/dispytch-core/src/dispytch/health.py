@@ -11,7 +11,8 @@ class Health:
     connected: whether the broker answers. intake: whether events are taken in.
     streams: the partitions or queues that it holds. None is no problem by itself: others of the
         group may hold them all.
-    lag: how many messages of each stream the broker still has to hand out.
+    lag: how many messages of each of these streams the broker still has to hand out. Of streams
+        that others hold, or nobody, it is unknown, and not told.
     in_flight: events received and not settled.
     oldest: for how many seconds the oldest of them has been so; None when there is none.
     last_error: the last failure of a handler, a body or a dead letter, since the start.

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Final
 
+from dispytch.checkup import Checkup
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.dead_letters import DeadLetterTopic
@@ -25,7 +26,7 @@ from dispytch.delivery import (
 )
 from dispytch.dependencies import Step, app_scope
 from dispytch.emitter import EventEmitter
-from dispytch.exceptions import TopologyError, TransportError
+from dispytch.exceptions import TopologyError
 from dispytch.health import Health
 from dispytch.redelivery import replay_group, retry_topic
 from dispytch.routing import Handler, PlannedRoute, Router
@@ -37,8 +38,8 @@ logger: logging.Logger = logging.getLogger("dispytch")
 PROVIDED: Final = (EventEmitter,)
 """The types that a parameter of a handler or a dependency may simply ask for."""
 
-_LAG_TIMEOUT: Final = 5.0
-_WATCH_AT_LEAST: Final = 0.05
+_LOOK_EVERY: Final = 1.0
+_LOOK_AT_MOST_EVERY: Final = 0.05
 
 
 class Service:
@@ -74,10 +75,8 @@ class Service:
         breaker = settings.circuit_breaker
         self._circuit = None if breaker is None else Circuit(breaker, self._clock.time)
         self._engine: Engine | None = None
-        self._consumer: Consumer | None = None
-        self._partings: Partings | None = None
         self._lookups = Lookups()
-        self._watching: asyncio.TimerHandle | None = None
+        self._checkup: Checkup | None = None
 
     async def live(self, started: "asyncio.Future[None]") -> None:
         """Run, in a task of its own; ``started`` is done once the group is joined.
@@ -102,17 +101,18 @@ class Service:
                 await self._prepare(router, topics)
             except TopologyError as error:
                 raise _with_handlers(error, router) from error
-            self._partings = Partings(producer, self._outcomes, self._clock)
-            self._engine = engine = self._made_engine(router, self._partings)
-            self._consumer = await stack.enter_async_context(
+            partings = Partings(producer, self._outcomes, self._clock)
+            self._engine = engine = self._made_engine(router, partings)
+            consumer = await stack.enter_async_context(
                 settings.backend.consumer(self._subscription(router, topics), engine.revoke)
             )
             listens_to = [*router.topics, *(pattern.text for pattern in router.patterns)]
             logger.info("group %r listens to %s", settings.group, ", ".join(listens_to))
-            stack.callback(self._end_watch)
-            self._watch(engine)
+            self._checkup = self._looked_after(consumer, engine, partings)
+            stack.callback(self._checkup.end)
+            self._checkup.begin()
             started.set_result(None)
-            await engine.run(self._consumer)
+            await engine.run(consumer)
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -145,51 +145,28 @@ class Service:
 
     async def health(self) -> Health:
         """See `EventListener.health`."""
-        engine, consumer, partings = self._engine, self._consumer, self._partings
-        if engine is None or consumer is None or partings is None:
+        if self._checkup is None:
             return Health(problems=("the listener is still starting",))
-        lag: dict[str, int] = {}
-        silence: str | None = None
-        try:
-            async with asyncio.timeout(_LAG_TIMEOUT):
-                lag.update(await consumer.lag())
-        except (TransportError, TimeoutError) as error:
-            silence = f"the broker does not answer: {error or 'no answer in time'}"
-        problems = (
-            silence,
-            "the listener is stopping" if engine.stopping else None,
-            self._stuck(engine),
-            self._circuit.problem if self._circuit is not None else None,
-            partings.trouble,
-            self._lookups.trouble,
-        )
-        return Health(
-            problems=tuple(problem for problem in problems if problem is not None),
-            connected=silence is None,
-            intake=not engine.stopping,
-            streams=tuple(sorted(lease.stream for lease in consumer.leases)),
-            lag=lag,
-            in_flight=engine.in_flight,
-            oldest=engine.oldest,
-            last_error=self._aftermath.last_error,
-        )
+        return await self._checkup.health(self._aftermath.last_error)
+
+    def _looked_after(self, consumer: Consumer, engine: Engine, partings: Partings) -> Checkup:
+        def conditions() -> Mapping[str, str | None]:
+            return {
+                "stuck": self._stuck(engine),
+                "circuit": None if self._circuit is None else self._circuit.problem,
+                "sending": partings.trouble,
+                "schemas": self._lookups.trouble,
+            }
+
+        stuck_after = self._settings.stuck_after
+        interval = min(_LOOK_EVERY, max(_LOOK_AT_MOST_EVERY, stuck_after))
+        return Checkup(self._settings.group, consumer, engine, conditions, interval=interval)
 
     def _stuck(self, engine: Engine) -> str | None:
         age, limit = engine.oldest, self._settings.stuck_after
         if age is None or age <= limit:
             return None
         return f"an event is unsettled for {age:.0f} s, more than stuck_after={limit:g}"
-
-    def _watch(self, engine: Engine) -> None:
-        """Log what is stuck, now and every so often, until the service has ended."""
-        if (stuck := self._stuck(engine)) is not None:
-            logger.error("group %r: %s", self._settings.group, stuck)
-        wait = max(_WATCH_AT_LEAST, self._settings.stuck_after)
-        self._watching = asyncio.get_running_loop().call_later(wait, self._watch, engine)
-
-    def _end_watch(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
 
     def _values(self, producer: Producer, stack: AsyncExitStack) -> Mapping[type, object]:
         """What parameters that ask for a type by name are given."""

@@ -28,6 +28,9 @@ Declare = Literal["auto", "check", "never"]
 StartAt = Literal["earliest", "latest"]
 """Where a new group starts: at the oldest message the broker still has, or after the newest."""
 
+CONNECTION = "connection"
+"""The name in `Consumer.problems` of a broker that cannot be reached."""
+
 OnRevoke = Callable[[Collection[Lease]], Awaitable[None]]
 """Core's part in giving streams up; see `Backend.consumer`."""
 
@@ -188,11 +191,23 @@ class Consumer(ABC):
         """How many messages of each stream in `leases` the broker still has to hand out.
 
         Those that were handed out and are not settled don't count. A stream whose place is not
-        known yet, as just after it was assigned, is left out.
+        known yet, as just after it was assigned, is left out: what is unknown is never zero.
 
         Raises:
             TransportError: the broker does not answer.
         """
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """All that keeps messages from flowing right now, which core cannot see for itself.
+
+        From a name, which stays the same while the problem lasts, to one sentence with the reason:
+        that the broker cannot be reached (`CONNECTION`), that a stream cannot be read, that
+        settlements fail, that nothing is assigned although there is something to read. Core asks
+        about once a second, shows the sentences in its health, and logs when one begins and ends;
+        so this does no I/O, and has nothing in it while all is well.
+        """
+        return {}
 
     @abstractmethod
     def pause(self, lease: Lease) -> None:

@@ -29,6 +29,7 @@ class Tap(Backend):
     sent: what was sent and confirmed.
     unsettled: what is handed out and not settled, on leases that have not ended.
     peak: the largest number of them at any time.
+    problems: what its consumers find wrong, beside what the other's do.
     """
 
     def __init__(self, inner: Backend) -> None:
@@ -37,6 +38,7 @@ class Tap(Backend):
         self.refused = 0
         self.sent: list[Message] = []
         self.peak: int = 0
+        self.problems: dict[str, str] = {}
         self._handed_out: dict[Delivery, None] = {}
 
     @classmethod
@@ -138,6 +140,10 @@ class _Consumer(Consumer):
 
     async def lag(self) -> Mapping[str, int]:
         return await self._inner.lag()
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        return {**self._inner.problems, **self._tap.problems}
 
     def pause(self, lease: Lease) -> None:
         self._inner.pause(lease)

@@ -1,13 +1,18 @@
 """The promise that a service shows how it is."""
 
 import asyncio
+import logging
+import re
 from collections.abc import Callable
+
+import pytest
 
 from dispytch import Event, EventListener, Health, RetryPolicy, Skip
 from dispytch.messages import Message
 from dispytch.testing.conformance.events import Counted, Ledger, counted
 from dispytch.testing.conformance.setting import Setting, noting
-from dispytch.transport import Backend
+from dispytch.testing.conformance.tap import tapped
+from dispytch.transport import CONNECTION, Backend
 
 
 class Visible(Setting):
@@ -96,6 +101,45 @@ class Visible(Setting):
             health = await listener.health()
             assert "out of stock" in str(health.last_error)
             assert health.healthy, health.problems
+
+    async def test_health_shows_what_the_backend_finds_wrong(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """`Consumer.problems` makes health red; a lost connection is not `connected`."""
+        watched = tapped(backend)
+        async with self.service(watched, group, topic, noting(Ledger())) as listener:
+            await self._health(listener, bool)
+            watched.problems["a stream"] = "a stream cannot be read: bad checksum"
+            red = await listener.health()
+            assert "a stream cannot be read: bad checksum" in red.problems
+            assert red.connected
+            watched.problems[CONNECTION] = "the broker is gone: ConnectionResetError"
+            gone = await listener.health()
+            assert not gone.connected
+            watched.problems.clear()
+            health = await self._health(listener, bool)
+            assert health.connected
+
+    async def test_the_log_says_when_a_problem_begins_and_ends(
+        self, backend: Backend, topic: str, group: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Once each, whether or not anybody asks for the health, and for how long it lasted."""
+
+        def lines() -> list[str]:
+            said = [one for one in caplog.records if "bad checksum" in one.getMessage()]
+            assert all(one.levelno >= logging.WARNING for one in said)
+            return [one.getMessage() for one in said]
+
+        watched = tapped(backend)
+        async with self.service(watched, group, topic, noting(Ledger())):
+            for reason in ("bad checksum at 7", "bad checksum at 8"):
+                watched.problems["a stream"] = f"a stream cannot be read: {reason}"
+                await self.until(lambda: bool(lines()), "a line about the problem")
+            del watched.problems["a stream"]
+            await self.until(lambda: len(lines()) > 1, "a line about its end")
+        began, ended = lines()
+        assert began.endswith("a stream cannot be read: bad checksum at 7")
+        assert re.search(r"over after \d+\.\d s", ended), ended
 
     async def _health(self, listener: EventListener, holds: Callable[[Health], bool]) -> Health:
         """The listener's health, once it is as it should be."""
