@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -115,3 +117,77 @@ async def test_without_effect_outside_the_main_thread() -> None:
             return [signal.getsignal(number) for number in BOTH]
 
     assert await asyncio.to_thread(lambda: asyncio.run(inside())) == before
+
+
+PARENT = """
+import asyncio, multiprocessing, os, signal, sys, time
+from dispytch.signals import stopping_on_signals
+
+told = []
+
+def child(ready):
+    os.write(ready, b".")
+    time.sleep(30)
+
+async def main():
+    with stopping_on_signals(lambda: told.append("stop"), lambda: told.append("cut short")):
+        reading, writing = os.pipe()
+        context = multiprocessing.get_context("fork")
+        process = context.Process(target=child, args=(writing,), daemon=True)
+        process.start()
+        await asyncio.to_thread(os.read, reading, 1)
+        os.kill(process.pid, int(sys.argv[1]))
+        await asyncio.to_thread(process.join, 10)
+        await asyncio.sleep(0.05)
+        assert not told, told
+        print(process.exitcode, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not told:
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+print(told, multiprocessing.active_children())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_forked_child_that_is_terminated_ends_and_does_not_stop_its_parent() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PARENT, str(int(signal.SIGTERM))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "-15\n['stop'] []\n"), ended.stderr
+
+
+FORKED = """
+import asyncio, os, signal
+from dispytch.signals import stopping_on_signals
+
+async def listen():
+    told = asyncio.Event()
+    with stopping_on_signals(told.set, told.set):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(told.wait(), 10)
+
+async def main():
+    with stopping_on_signals(print, print):
+        pid = os.fork()
+        if pid == 0:
+            asyncio._set_running_loop(None)
+            asyncio.run(listen())
+            os._exit(7)
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_forked_child_may_listen_to_signals_of_its_own() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, "7\n"), ended.stderr

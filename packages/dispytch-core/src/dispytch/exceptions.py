@@ -72,7 +72,7 @@ class DispytchError(Exception):
         """The attributes that a copy has too."""
         # It is the attributes, or these and the slots.
         state: Any = self.__getstate__()
-        parts: Any = state if isinstance(state, tuple) else (state,)
+        parts: Any = (state,) if state is None or hasattr(state, "items") else state
         return {name: value for part in parts if part for name, value in part.items()}
 
 

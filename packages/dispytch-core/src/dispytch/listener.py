@@ -96,7 +96,6 @@ class EventListener:
         )
         self._handlers = HandlerGroup()
         self._service: Service | None = None
-        self._life: asyncio.Task[None] | None = None
         self.outcomes: Outcomes = Outcomes()
         self.overrides: Overrides = Overrides()
 
@@ -107,7 +106,8 @@ class EventListener:
     async def listen(self) -> None:
         """Handle events until stopped, by `stop`, SIGTERM or SIGINT; then drain.
 
-        A second signal cuts the draining short.
+        A signal during the start calls the start off: what has been made so far is torn down, and
+        this returns. A second signal cuts the draining short.
 
         Raises, before anything is handled:
             ConfigurationError: a handler, a dependency or a topic that cannot work; an app-scoped
@@ -117,34 +117,36 @@ class EventListener:
             EventHalted: an event that could not be handled, under the policy ``"halt"``.
             TransportError: the broker refuses to go on.
         """
-        async with self:
-            with stopping_on_signals(self._begin_stop, self._cut_short):
+        with stopping_on_signals(self._begin_stop, self._cut_short):
+            async with self:
                 await self.stopped()
 
     async def stopped(self) -> None:
         """Wait until the listener has ended; raises what ended it."""
-        if self._life is None:
+        if self._service is None:
             raise NotRunning("the listener is not running")
-        await asyncio.shield(self._life)
+        await self._service.ended()
 
     async def stop(self) -> None:
         """Stop taking events in, let running handlers finish, settle, leave the group.
 
         Handlers that still run after ``drain_timeout`` are cancelled; their events are left to the
-        broker, like those that have not started. Without effect when it is not running. From
-        within a handler it only begins to stop: the handler is one of those that are waited for.
+        broker, like those that have not started. While the listener starts, the start is called
+        off, and what has been made so far is torn down. Without effect when it is not running.
+        From within a handler, or what is app-scoped, it only begins to stop: the one who calls is
+        one of those that are waited for.
         """
         self._begin_stop()
-        within = self._service is not None and self._service.runs(asyncio.current_task())
-        if self._life is not None and not within:
-            await asyncio.wait([self._life])
+        service = self._service
+        if service is not None and not service.runs(asyncio.current_task()):
+            await service.gone()
 
     async def health(self) -> Health:
         """How it is: whether the broker answers, what waits there, what is stuck here.
 
         Takes a few seconds at most, when the broker does not answer.
         """
-        if self._service is None or self._life is None or self._life.done():
+        if self._service is None or self._service.has_ended:
             return Health(problems=("the listener is not running",))
         return await self._service.health()
 
@@ -181,23 +183,17 @@ class EventListener:
     async def __aenter__(self) -> Self:
         """Check the wiring, connect, join the group, and handle events in the background.
 
-        App-scoped dependencies are made before the group is joined.
+        App-scoped dependencies are made before the group is joined. If it is stopped meanwhile,
+        this returns once what has been made is torn down, and `stopped` returns at once.
         """
-        if self._life is not None:
+        if self._service is not None:
             raise AlreadyRunning("the listener is running already: enter it once")
         routes, wiring = self._wired(self.overrides)
         self._service = Service(self._settings, routes, wiring.app_steps, self.outcomes)
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._life = asyncio.create_task(self._service.live(started), name="dispytch-listener")
         try:
-            await asyncio.wait({self._life, started}, return_when=asyncio.FIRST_COMPLETED)
-            if self._life.done():
-                await self._life
+            await self._service.start()
         except BaseException:
-            # What has been made so far is torn down before anybody hears of the failure.
-            self._life.cancel()
-            await asyncio.wait([self._life])
-            self._life = None
+            self._service = None
             raise
         return self
 
@@ -209,9 +205,9 @@ class EventListener:
     ) -> None:
         """Stop, as `stop` does; raise what ended the listener, if it did not end by itself."""
         await self.stop()
-        life, self._life, self._service = self._life, None, None
-        if life is not None and error is None:
-            await life
+        service, self._service = self._service, None
+        if service is not None and error is None:
+            await service.ended()
 
     def _made(
         self,

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Final
 
 from dispytch.checkup import Checkup
@@ -28,6 +29,7 @@ from dispytch.dependencies import Step, app_scope
 from dispytch.emitter import EventEmitter
 from dispytch.exceptions import TopologyError
 from dispytch.health import Health
+from dispytch.opening import Opening
 from dispytch.redelivery import replay_group, retry_topic
 from dispytch.routing import Handler, PlannedRoute, Router
 from dispytch.settings import Settings
@@ -40,6 +42,15 @@ PROVIDED: Final = (EventEmitter,)
 
 _LOOK_EVERY: Final = 1.0
 _LOOK_AT_MOST_EVERY: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What a service has once it has started."""
+
+    engine: Engine
+    consumer: Consumer
+    checkup: Checkup
 
 
 class Service:
@@ -74,45 +85,102 @@ class Service:
         )
         breaker = settings.circuit_breaker
         self._circuit = None if breaker is None else Circuit(breaker, self._clock.time)
-        self._engine: Engine | None = None
         self._lookups = Lookups()
-        self._checkup: Checkup | None = None
+        self._opening = Opening()
+        self._running: _Running | None = None
+        self._life: asyncio.Task[None] | None = None
 
-    async def live(self, started: "asyncio.Future[None]") -> None:
-        """Run, in a task of its own; ``started`` is done once the group is joined.
+    async def start(self) -> None:
+        """Begin to live, in a task of its own; return once the group is joined.
+
+        It returns as well when the service was stopped before that, and has ended.
 
         Raises:
-            EventHalted, TransportError, ConfigurationError: as `EventListener.listen` says.
+            ConfigurationError, TransportError: as `EventListener.listen` says; what had been made
+                is torn down.
         """
-        settings = self._settings
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._life = life = asyncio.create_task(self._live(started), name="dispytch-service")
+        try:
+            await asyncio.wait({life, started}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            # What has been made so far is torn down before anybody goes on.
+            life.cancel()
+            await asyncio.wait({life})
+            raise
+        if life.done():
+            await life
+
+    async def ended(self) -> None:
+        """Wait until it has ended.
+
+        Raises:
+            EventHalted, TransportError, ConfigurationError: what has ended it.
+        """
+        if self._life is not None:
+            await asyncio.shield(self._life)
+
+    async def gone(self) -> None:
+        """Wait until it has ended, of whatever."""
+        if self._life is not None:
+            await asyncio.wait({self._life})
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Have something called when it has ended."""
+        if self._life is not None:
+            self._life.add_done_callback(lambda _: call())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self._life is not None and self._life.done()
+
+    async def _live(self, started: "asyncio.Future[None]") -> None:
         self._clock.govern()
         async with AsyncExitStack() as stack:
-            # As many as events are handled at once; each is started when it is first needed.
-            threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="dispytch")
-            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
-            producer = await stack.enter_async_context(settings.backend.producer())
-            values = self._values(producer, stack)
-            of_app = await stack.enter_async_context(app_scope(self._app_steps, values, threads))
-            router = Router(
-                route.bind(self._defaults, values, threads, of_app) for route in self._planned
-            )
-            topics = (*router.topics, retry_topic(settings.group))
+            with self._opening as opening:
+                self._running = await self._open(stack, opening)
+            running = self._running
+            if running is None:
+                logger.info("group %r was stopped while it started", self._settings.group)
+                return
+            stack.callback(running.checkup.end)
+            running.checkup.begin()
+            started.set_result(None)
+            await running.engine.run(running.consumer)
+
+    async def _open(self, stack: AsyncExitStack, opening: Opening) -> "_Running":
+        """Make all that it takes to run, step by step; ``stack`` closes what is made."""
+        settings = self._settings
+        opening.step()
+        # As many as events are handled at once; each is started when it is first needed.
+        threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="dispytch")
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        producer = await stack.enter_async_context(settings.backend.producer())
+        values = self._values(producer, stack)
+        opening.step()
+        of_app = await stack.enter_async_context(app_scope(self._app_steps, values, threads))
+        opening.step()
+        router = Router(
+            route.bind(self._defaults, values, threads, of_app) for route in self._planned
+        )
+        topics = (*router.topics, retry_topic(settings.group))
+        for topology in self._topologies(router, topics):
+            opening.step()
             try:
-                await self._prepare(router, topics)
+                await settings.backend.prepare(topology)
             except TopologyError as error:
                 raise _with_handlers(error, router) from error
-            partings = Partings(producer, self._outcomes, self._clock)
-            self._engine = engine = self._made_engine(router, partings)
-            consumer = await stack.enter_async_context(
-                settings.backend.consumer(self._subscription(router, topics), engine.revoke)
-            )
-            listens_to = [*router.topics, *(pattern.text for pattern in router.patterns)]
-            logger.info("group %r listens to %s", settings.group, ", ".join(listens_to))
-            self._checkup = self._looked_after(consumer, engine, partings)
-            stack.callback(self._checkup.end)
-            self._checkup.begin()
-            started.set_result(None)
-            await engine.run(consumer)
+        opening.step()
+        partings = Partings(producer, self._outcomes, self._clock)
+        engine = self._made_engine(router, partings)
+        consumer = await stack.enter_async_context(
+            settings.backend.consumer(self._subscription(router, topics), engine.revoke)
+        )
+        opening.step()
+        listens_to = [*router.topics, *(pattern.text for pattern in router.patterns)]
+        logger.info("group %r listens to %s", settings.group, ", ".join(listens_to))
+        return _Running(engine, consumer, self._looked_after(consumer, engine, partings))
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -125,29 +193,35 @@ class Service:
         return tuple(sorted({route.topic for route in self._planned}))
 
     def stop(self) -> None:
-        """Begin to drain; `live` returns when that is done."""
-        if self._engine is not None:
-            self._engine.stop()
+        """Begin to drain, or call the start off; `ended` returns when that is done."""
+        if self._running is not None:
+            self._running.engine.stop()
+        else:
+            self._opening.call_off()
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing runs of what was received, and nothing can before the clock moves on."""
-        return self._engine is None or self._engine.at_rest
+        return self._running is None or self._running.engine.at_rest
 
     def runs(self, task: "asyncio.Task[object] | None") -> bool:
-        """Whether a task is one that handlers run in."""
-        return self._engine is not None and self._engine.runs(task)
+        """Whether a task is one that handlers, or what is app-scoped, run in."""
+        if task is not None and task is self._life:
+            return True
+        return self._running is not None and self._running.engine.runs(task)
 
     def cut_short(self) -> None:
         """Stop, and do not wait for handlers that are running."""
-        if self._engine is not None:
-            self._engine.cut_short()
+        if self._running is not None:
+            self._running.engine.cut_short()
+        else:
+            self._opening.call_off()
 
     async def health(self) -> Health:
         """See `EventListener.health`."""
-        if self._checkup is None:
+        if self._running is None:
             return Health(problems=("the listener is still starting",))
-        return await self._checkup.health(self._aftermath.last_error)
+        return await self._running.checkup.health(self._aftermath.last_error)
 
     def _looked_after(self, consumer: Consumer, engine: Engine, partings: Partings) -> Checkup:
         def conditions() -> Mapping[str, str | None]:
@@ -182,11 +256,10 @@ class Service:
         stack.push_async_callback(emitter.end_requests)
         return {EventEmitter: emitter}
 
-    async def _prepare(self, router: Router, topics: tuple[str, ...]) -> None:
+    def _topologies(self, router: Router, topics: tuple[str, ...]) -> Iterator[Topology]:
+        """What the broker is to have: the topics of the group, then those of its dead letters."""
         settings = self._settings
-        await settings.backend.prepare(
-            Topology(topics=topics, group=settings.group, patterns=router.patterns)
-        )
+        yield Topology(topics=topics, group=settings.group, patterns=router.patterns)
         dead = {
             policy.of(route.topic_name, settings.group)
             for route in router.routes
@@ -195,8 +268,7 @@ class Service:
         }
         if dead:
             # The group that will read them makes a broker with queues keep them.
-            kept = Topology(topics=tuple(sorted(dead)), group=replay_group(settings.group))
-            await settings.backend.prepare(kept)
+            yield Topology(topics=tuple(sorted(dead)), group=replay_group(settings.group))
 
     def _made_engine(self, router: Router, partings: Partings) -> Engine:
         settings = self._settings

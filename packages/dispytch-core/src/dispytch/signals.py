@@ -1,6 +1,7 @@
 """Ending on SIGTERM and SIGINT."""
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator
@@ -16,7 +17,8 @@ def stopping_on_signals(stop: Callable[[], None], cut_short: Callable[[], None])
 
     Any number may be open at once, and a signal reaches all of them; when the last one is left,
     the signals' former handlers are back. Without effect outside the main thread, and where the
-    event loop cannot watch signals.
+    event loop cannot watch signals. In a process that is forked meanwhile, the former handlers are
+    back at once, and its signals are none of this one's.
     """
     calls = iter([stop])
 
@@ -30,8 +32,7 @@ def stopping_on_signals(stop: Callable[[], None], cut_short: Callable[[], None])
         yield
     finally:
         watch.listeners.remove(received)
-        if not watch.listeners:
-            del _watches[loop]
+        if not watch.listeners and _watches.pop(loop, None) is watch:
             watch.close()
 
 
@@ -47,6 +48,11 @@ class _Watch:
     def close(self) -> None:
         for number, handler in self._former.items():
             self._loop.remove_signal_handler(number)
+            signal.signal(number, handler or signal.SIG_DFL)
+
+    def forget(self) -> None:
+        """In a forked process: put the former handlers back, and leave the event loop alone."""
+        for number, handler in self._former.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
     def _add(self, number: signal.Signals) -> bool:
@@ -65,3 +71,21 @@ class _Watch:
 
 
 _watches: Final[dict[asyncio.AbstractEventLoop, _Watch]] = {}
+
+
+def _forget_in_a_fork() -> None:
+    """Part with the parent's event loop.
+
+    A fork has the parent's handlers, and the end of the pipe by which signals wake the parent's
+    event loop: what it receives would stop the parent, and not itself.
+    """
+    if not _watches:
+        return
+    signal.set_wakeup_fd(-1)
+    for watch in _watches.values():
+        watch.forget()
+    _watches.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_a_fork)

@@ -61,7 +61,6 @@ class Trial:
         )
         self._topics: tuple[str, ...] = ()
         self._service: Service | None = None
-        self._life: asyncio.Task[None] | None = None
 
     @property
     def service(self) -> Service:
@@ -92,31 +91,25 @@ class Trial:
         service = self._make(self._settings, self.outcomes, clock, self.recorder)
         self.recorder.know(service.handlers)
         self._topics = service.topics
-        started: asyncio.Future[None] = self._loop.create_future()
-        life = asyncio.create_task(service.live(started), name="dispytch-probe")
-        life.add_done_callback(lambda _: self._ring())
+        self._service = service
         try:
-            await asyncio.wait({life, started}, return_when=asyncio.FIRST_COMPLETED)
-            if life.done():
-                await life
+            await service.start()
         except BaseException:
-            life.cancel()
-            await asyncio.wait({life})
+            self._service = None
             raise
-        self._service, self._life = service, life
+        service.when_ended(self._ring)
 
     async def stop(self, *, at_once: bool = False) -> None:
         """End the service: drained, or cut off. Raises what it has ended of."""
-        service, life = self._service, self._life
-        self._service = self._life = None
-        if service is None or life is None:
+        service, self._service = self._service, None
+        if service is None:
             return
         if at_once:
             service.cut_short()
         else:
             service.stop()
         try:
-            await life
+            await service.ended()
         finally:
             self.recorder.forget_open()
 
@@ -170,7 +163,7 @@ class Trial:
 
     async def _raise_end(self) -> None:
         """Raise what has ended the service, if something has."""
-        if self._life is not None and self._life.done():
+        if self._service is not None and self._service.has_ended:
             await self.stop()
             raise NotRunning("the service under test has ended by itself")
 
