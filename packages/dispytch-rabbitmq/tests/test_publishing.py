@@ -179,3 +179,12 @@ async def test_a_message_is_found_by_its_id_until_it_is_confirmed() -> None:
         confirm.set_result(None)
     await scene.turns()
     assert scene.channel.message_id_delivery_tag == {}
+
+
+async def test_with_eager_tasks_everything_is_written() -> None:
+    asyncio.get_running_loop().set_task_factory(vars(asyncio).get("eager_task_factory"))
+    scene = Scene(3)
+    for message in scene.messages:
+        scene.publishing.publish(message)
+        await scene.turns()
+    assert scene.channel.write_queue.bodies == [b"0", b"1", b"2"]

@@ -90,11 +90,11 @@ class Requests:
         self._fail(_closed())
 
     def _open(self) -> "asyncio.Future[None]":
-        if self._opened is None:
-            self._opened = asyncio.get_running_loop().create_future()
-            serving = self._serve(self._opened)
-            self._serving = asyncio.create_task(serving, name="dispytch-replies")
-        return self._opened
+        if self._opened is not None and self._serving is not None and not self._serving.done():
+            return self._opened
+        opened = self._opened = asyncio.get_running_loop().create_future()
+        self._serving = asyncio.create_task(self._serve(opened), name="dispytch-replies")
+        return opened
 
     @contextmanager
     def _expected(self) -> "Generator[tuple[Asked, asyncio.Future[Delivery]]]":
@@ -121,7 +121,7 @@ class Requests:
         except Exception as error:
             self._lost(opened, error)
         finally:
-            self._opened = self._serving = self._consumer = None
+            self._consumer = None
             if not opened.done():
                 self._lost(opened, _closed())
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import copy_context
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock, Timer
@@ -144,9 +144,10 @@ class WorkerPool:
 
     def _hire(self) -> None:
         worker = _Worker()
-        worker.task = asyncio.create_task(self._work(worker), name="dispytch-worker")
         self._workers.add(worker)
-        worker.task.add_done_callback(lambda task: self._left(worker))
+        task = asyncio.create_task(self._work(worker), name="dispytch-worker")
+        worker.task = task
+        task.add_done_callback(lambda _: self._left(worker))
 
     def _left(self, worker: "_Worker") -> None:
         self._workers.discard(worker)
@@ -171,6 +172,8 @@ class WorkerPool:
 
     async def _work(self, worker: "_Worker") -> None:
         lanes, circuit, clock, clean = self._lanes, self._circuit, time.monotonic, copy_context()
+        # An eager task is at work before whoever makes it has it.
+        worker.task = cast("asyncio.Task[None]", asyncio.current_task())
         # A worker whose context an event has changed leaves, and a fresh one takes its place:
         # what one event sets in a context variable never reaches another.
         while copy_context() == clean and not self.failure.done():

@@ -162,6 +162,8 @@ class MemoryConsumer(Consumer):
         self._share_out()
 
     async def _revoke(self, leases: Collection[Lease], streams: Collection[Stream]) -> None:
+        # An eager task must not release the streams while the group is still sharing them out.
+        await asyncio.sleep(0)
         try:
             async with asyncio.timeout(self._drain_timeout + _GRACE):
                 await self._on_revoke(leases)

@@ -4,7 +4,8 @@
 """The driver, as this package uses it."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+from importlib import import_module
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -354,3 +355,28 @@ async def closed_by_force(client: object) -> None:
     await asyncio.gather(
         *(part.close() for part in parts if part is not None), return_exceptions=True
     )
+
+
+_TASK_MAKERS: Final = (
+    *("client", "conn", "consumer.fetcher", "consumer.group_coordinator"),
+    *("producer.producer", "producer.sender"),
+)
+"""Modules of the driver whose objects make tasks of their own while they are not whole yet."""
+
+
+def lazy_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """A task that has not begun when this returns, whatever the loop's task factory.
+
+    The driver counts on that: with eager tasks, its routines would see half of their object.
+    """
+    return asyncio.Task(coroutine, loop=asyncio.get_running_loop())
+
+
+def _have_lazy_tasks() -> None:
+    for name in _TASK_MAKERS:
+        module: Any = import_module(f"aiokafka.{name}")
+        assert callable(module.create_task), f"aiokafka.{name} makes its tasks in another way"
+        module.create_task = lazy_task
+
+
+_have_lazy_tasks()

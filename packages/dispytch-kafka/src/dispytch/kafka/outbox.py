@@ -50,16 +50,14 @@ class Outbox:
     def put(self, parcel: Parcel) -> None:
         """Send this one after all before it."""
         self._queue.append(parcel)
-        if self.task is None:
+        # Eager tasks may have come to their end before they are noted here.
+        if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._run(), name="dispytch-kafka-outbox")
 
     async def _run(self) -> None:
-        try:
-            load = self._load()
-            while load.parcels:
-                load = await self._deliver(load)
-        finally:
-            self.task = None
+        load = self._load()
+        while load.parcels:
+            load = await self._deliver(load)
 
     async def _deliver(self, load: _Load) -> _Load:
         """Send one load, and make the next one meanwhile."""

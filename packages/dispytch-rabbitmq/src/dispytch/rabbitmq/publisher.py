@@ -58,7 +58,8 @@ class Publisher:
         ]
         confirmation = self._confirmation(properties.message_id)
         self._frames += frames
-        if self._writing is None:
+        # Eager tasks may have written everything before they are noted here.
+        if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="dispytch-publish")
         return confirmation
 
@@ -83,14 +84,11 @@ class Publisher:
         return confirmation
 
     async def _write(self) -> None:
-        try:
-            # A frame on a channel that has ended would end the connection, too.
-            while self._frames and not self._channel.is_closed:
-                payload = b"".join(self._frames)
-                self._frames.clear()
-                await self._queue.put(ChannelFrame(payload=payload, should_close=False))
-        finally:
-            self._writing = None
+        # A frame on a channel that has ended would end the connection, too.
+        while self._frames and not self._channel.is_closed:
+            payload = b"".join(self._frames)
+            self._frames.clear()
+            await self._queue.put(ChannelFrame(payload=payload, should_close=False))
 
     def _route(self, exchange: str, routing_key: str, mandatory: bool) -> bytes:
         frame = Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
