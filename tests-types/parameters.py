@@ -63,7 +63,7 @@ async def headers(
     assert_type(trace, UUID | None)
     assert_type(tags, list[str])
     message: Message = delivery
-    assert_type(message.value, bytes)
+    assert_type(message.value, bytes | None)
     return x_tenant
 
 

@@ -94,7 +94,7 @@ async def what_else_became_of_events(probe: Probe) -> None:
     assert_type(probe.dropped, Records[Dropped])
     assert_type(probe.unhandled, Records[Unhandled])
     for letter in probe.dead_lettered:
-        assert_type(letter.letter.value, bytes)
+        assert_type(letter.letter.value, bytes | None)
         assert_type(letter.attempts, int)
 
 

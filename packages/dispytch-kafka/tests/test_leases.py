@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispytch.kafka.driver import partition_of, without_null_headers
+from dispytch.kafka.driver import partition_of
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 
@@ -14,7 +14,7 @@ class FakeRecord:
     timestamp: int = 7
     key: bytes | None = b"key"
     value: bytes | None = b"value"
-    headers: tuple[tuple[str, bytes], ...] = field(default=(("h", b"1"),))
+    headers: tuple[tuple[str, bytes | None], ...] = field(default=(("h", b"1"),))
 
 
 def _records(*offsets: int) -> list[FakeRecord]:
@@ -130,12 +130,11 @@ def test_an_ended_lease_hands_nothing_out() -> None:
     assert ended.ended
 
 
-def test_a_tombstone_and_a_null_header_become_empty_bytes() -> None:
-    record = FakeRecord(0, value=None, headers=(("a", None), ("b", b"1")))  # type: ignore[arg-type]
-    (same,) = without_null_headers([record])
-    assert same.headers == (("a", b""), ("b", b"1"))
-    leases = _leases(1, 1)
-    leases.store(partition_of("t", 0), [record])
-    (delivery,) = leases.take()
-    assert delivery.value == b""
-    assert delivery.timestamp_ms == 7
+def test_what_is_null_stays_null_and_a_time_that_is_missing_is_none() -> None:
+    headers = (("a", None), ("b", b"1"), ("c", b""))
+    leases = _leases(2, 1)
+    bare = FakeRecord(0, timestamp=-1, value=None, headers=headers)
+    leases.store(partition_of("t", 0), [bare, FakeRecord(1, value=b"")])
+    tombstone, empty = leases.take()
+    assert (tombstone.value, tombstone.headers, tombstone.timestamp_ms) == (None, headers, None)
+    assert (empty.value, empty.timestamp_ms) == (b"", 7)

@@ -12,10 +12,10 @@ from pamqp.header import ContentHeader
 from pydantic import ValidationError
 
 from dispytch.envelope import Envelope
-from dispytch.messages import Lease, Message
+from dispytch.messages import Header, Lease, Message
 from dispytch.rabbitmq import RabbitMQBackend, RabbitMQEventConfig
 from dispytch.rabbitmq.driver import Properties
-from dispytch.rabbitmq.messages import KEY_HEADERS, RabbitMQDelivery, properties
+from dispytch.rabbitmq.messages import KEY_HEADERS, NULL_HEADER, RabbitMQDelivery, properties
 from dispytch.rabbitmq.topology import KEY_HEADER
 from dispytch.serialization import CloudEvents
 
@@ -35,17 +35,17 @@ def read(sent: Properties, body: bytes = b"") -> RabbitMQDelivery:
     return RabbitMQDelivery(Lease("t", "q"), "t", DeliveredMessage(frame, header, body, None))  # type: ignore[arg-type]
 
 
-def own(got: RabbitMQDelivery) -> list[tuple[str, bytes]]:
+def own(got: RabbitMQDelivery) -> list[Header]:
     return [header for header in got.headers if header[0] != KEY_HEADER]
 
 
 @given(
-    st.dictionaries(names, st.binary(max_size=40), max_size=6),
+    st.dictionaries(names, st.none() | st.binary(max_size=40), max_size=6),
     st.none() | st.binary(max_size=40),
     st.none() | st.text("abc/+;= é", min_size=1, max_size=30),
 )
 def test_headers_key_and_content_type_come_back_as_they_went(
-    headers: dict[str, bytes], key: bytes | None, content_type: str | None
+    headers: dict[str, bytes | None], key: bytes | None, content_type: str | None
 ) -> None:
     given_headers = list(headers.items())
     if content_type is not None:
@@ -59,6 +59,23 @@ def test_the_headers_of_an_event_come_back_in_the_order_in_which_it_is_read_the_
     write = CloudEvents().writer(RabbitMQBackend.features.attribute_prefixes)
     value, headers = write(Envelope("1", "placed", "shop", "2026-01-01T00:00:00Z", None, b"{}"))
     assert read(properties(Message("t", value, b"k", headers))).headers == headers
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_a_message_without_a_value_stays_one_and_an_empty_one_stays_empty(
+    value: bytes | None,
+) -> None:
+    first = read(properties(Message("t", value, b"key", [("a", b"1")])))
+    again = read(properties(Message("t", first.value, first.key, first.headers, repeats=first)))
+    for one in (first, again):
+        assert (one.value, one.key, own(one)) == (value, b"key", [("a", b"1")])
+
+
+def test_only_an_empty_body_can_be_marked_as_none() -> None:
+    marked = properties(Message("t", None))
+    assert read(marked, b"{}").value == b"{}"
+    named = read(properties(Message("t", b"", None, [(NULL_HEADER, b"true")])))
+    assert (named.value, own(named)) == (b"", [(NULL_HEADER, b"true")])
 
 
 def test_a_repeated_name_comes_back_repeated() -> None:
@@ -100,7 +117,7 @@ def test_typed_headers_of_foreign_producers_are_read_as_text() -> None:
         ("bool", b"true"),
         ("float", b"1.5"),
         ("int", b"-7"),
-        ("none", b""),
+        ("none", None),
         ("table", b'{"a": 1}'),
         ("time", b"1000000000000"),
     ]

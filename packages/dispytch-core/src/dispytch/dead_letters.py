@@ -30,7 +30,7 @@ from typing import Final, Literal, get_args
 from uuid import uuid4
 
 from dispytch.exceptions import ConfigurationError
-from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message
+from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message, present
 
 PREFIX: Final = "dispytch-"
 """How the names of the headers begin that dispytch adds to a message that it sends on."""
@@ -182,7 +182,7 @@ def original_headers(headers: Headers) -> Headers:
 
 def origin(delivery: Delivery) -> Iterator[tuple[str, bytes]]:
     """Where the event was before anything sent it on."""
-    known = dict(delivery.headers)
+    known = present(delivery.headers)
     timestamp = delivery.timestamp_ms
     here = {
         ORIGINAL_TOPIC: delivery.topic.encode(),

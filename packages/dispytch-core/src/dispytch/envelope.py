@@ -9,7 +9,7 @@ class Envelope:
 
     The names are those of CloudEvents 1.0, whatever format the message had. ``type`` is None when
     a foreign producer gave none, and so are ``content_type`` and ``version``, the version of the
-    body; ``time`` is an RFC 3339 text.
+    body; ``time`` is an RFC 3339 text. ``data`` is None in a tombstone, which has no body at all.
     """
 
     id: str
@@ -17,5 +17,5 @@ class Envelope:
     source: str | None
     time: str | None
     content_type: str | None
-    data: bytes
+    data: bytes | None
     version: int | None = None

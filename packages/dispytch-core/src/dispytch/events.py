@@ -13,7 +13,7 @@ from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
 from dispytch.exceptions import DecodeError, DependencyError
 from dispytch.identity import Identity, new_uuid, utc_now
-from dispytch.messages import Delivery
+from dispytch.messages import Delivery, present
 from dispytch.topics import TopicPattern
 
 Body = TypeVar("Body", default=Any)
@@ -192,9 +192,13 @@ class Event(ProvidedValues, Generic[Body]):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The message's headers as text; the raw ones are in ``event.delivery.headers``."""
+        """The message's headers as text, but for those that are null.
+
+        The raw ones are in ``event.delivery.headers``.
+        """
         return {
-            name: value.decode("utf-8", "backslashreplace") for name, value in self.delivery.headers
+            name: value.decode("utf-8", "backslashreplace")
+            for name, value in present(self.delivery.headers).items()
         }
 
     @property

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from dispytch.event_config import EventConfig
 
-Header = tuple[str, bytes]
+Header = tuple[str, bytes | None]
 
 Headers = Sequence[Header]
-"""Names and raw values in the order of the wire; a name may occur more than once.
+"""Names and raw values in the order of the wire; a name may occur more than once. A value may be
+null, which is not an empty one.
 
 The content type travels under ``content-type``. A backend whose protocol has a field of its own
 for that maps it there and back.
@@ -24,10 +25,17 @@ CORRELATION_ID = "dispytch-correlation-id"
 """What a reply repeats of its request."""
 
 
+def present(headers: Headers) -> dict[str, bytes]:
+    """The headers that have a value, by name; of those with one name, the last."""
+    return {name: value for name, value in headers if value is not None}
+
+
 @dataclass(slots=True)
 class Message:
     """Bytes on their way to or from a broker.
 
+    ``value`` is None in a *tombstone*, which says that what the key names is gone; that is not an
+    empty value, and stays null wherever the message is sent on.
     ``key`` decides order: messages of one topic and key are kept in order.
     ``config`` is the sending backend's own configuration for this message, or None.
     ``repeats`` is the delivery that this message sends on, or None: a backend keeps whatever its
@@ -35,7 +43,7 @@ class Message:
     """
 
     topic: str
-    value: bytes
+    value: bytes | None
     key: bytes | None = None
     headers: Headers = ()
     config: EventConfig | None = None
@@ -77,7 +85,7 @@ class Delivery(Message):
     def __init__(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         key: bytes | None,
         headers: Headers,
         lease: Lease,
@@ -101,3 +109,32 @@ class Delivery(Message):
     else:
         __eq__ = object.__eq__
         __hash__ = object.__hash__
+
+
+@dataclass(eq=False, slots=True, kw_only=True, init=False)
+class Undecodable(Delivery):
+    """A delivery that the driver could not decode; it has its place at the broker all the same.
+
+    ``reason`` says what is wrong. Topic, key, headers and value are there as far as they could be
+    read; ``value`` is None where it could not.
+
+    It is given up at once, as the listener's failure policy says, and acked like any delivery. Its
+    dead letter has what could be read, and says where the rest lies.
+    """
+
+    reason: str
+
+    def __init__(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers,
+        lease: Lease,
+        position: int,
+        timestamp_ms: int | None = None,
+        *,
+        reason: str,
+    ) -> None:
+        Delivery.__init__(self, topic, value, key, headers, lease, position, timestamp_ms)
+        self.reason = reason

@@ -10,7 +10,7 @@ from typing import Final
 
 from dispytch.dead_letters import HANDLER, HANDLER_TOPIC, ORIGINAL_TOPIC, origin, original_headers
 from dispytch.exceptions import DecodeError
-from dispytch.messages import Delivery, Message
+from dispytch.messages import Delivery, Message, present
 
 ATTEMPT: Final = "dispytch-attempt"
 FAILURES: Final = "dispytch-failures"
@@ -55,7 +55,7 @@ class Redelivery:
         Raises:
             DecodeError: it was not sent there by dispytch.
         """
-        headers = dict(delivery.headers)
+        headers = present(delivery.headers)
         topic = headers.get(ORIGINAL_TOPIC)
         if topic is None:
             raise DecodeError(

@@ -26,7 +26,7 @@ from dispytch.dead_letters import (
 )
 from dispytch.envelope import Envelope
 from dispytch.exceptions import EncodeError, MessageTooLarge, RequestFailed
-from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message
+from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message, present
 from dispytch.serialization import CloudEvents, JsonCodec
 from dispytch.serialization.wire import Reader
 
@@ -54,8 +54,8 @@ class Asked:
         """What a message asks for; None if it is no request."""
         # Most events are none, and this is asked of every one that a handler could answer.
         for name, value in headers:
-            if name == CORRELATION_ID:
-                reply_to = dict(headers).get(REPLY_TO)
+            if name == CORRELATION_ID and value is not None:
+                reply_to = present(headers).get(REPLY_TO)
                 return None if reply_to is None else cls(reply_to.decode("utf-8", "replace"), value)
         return None
 
@@ -113,7 +113,8 @@ class ReplyWriter:
 
 def too_large(reply: Message) -> Message:
     """What is sent in place of a reply that the broker refuses for its size."""
-    text = f"the reply has {len(reply.value)} bytes, which is more than the broker takes"
+    size = len(reply.value or b"")
+    text = f"the reply has {size} bytes, which is more than the broker takes"
     texts = {
         REASON: "unanswerable",
         EXCEPTION_TYPE: _name(MessageTooLarge),
@@ -137,10 +138,10 @@ class ReplyReader:
             RequestFailed: it says that the request has failed.
             DecodeError, BodyInvalid: it is not of the type that was asked for.
         """
-        headers = dict(delivery.headers)
+        headers = present(delivery.headers)
         if REASON in headers:
             raise _failed(headers, request)
-        return _JSON.decode(adapter, self._read(delivery).data)
+        return _JSON.decode(adapter, self._read(delivery).data or b"")
 
 
 def _failed(headers: dict[str, bytes], request: str) -> RequestFailed:

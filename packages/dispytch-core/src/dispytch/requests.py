@@ -9,7 +9,7 @@ from typing import Final
 from uuid import uuid4
 
 from dispytch.exceptions import ConfigurationError, NotRunning, RequestTimeout
-from dispytch.messages import CORRELATION_ID, Delivery, Lease, Message
+from dispytch.messages import CORRELATION_ID, Delivery, Lease, Message, present
 from dispytch.replies import Asked, reply_topic
 from dispytch.transport import Backend, Consumer, Subscription, Topology
 
@@ -132,7 +132,7 @@ class Requests:
                 self._take(delivery)
 
     def _take(self, delivery: Delivery) -> None:
-        correlation_id = dict(delivery.headers).get(CORRELATION_ID, b"")
+        correlation_id = present(delivery.headers).get(CORRELATION_ID, b"")
         reply = self._waiting.pop(correlation_id, None)
         if reply is not None and not reply.done():
             reply.set_result(delivery)

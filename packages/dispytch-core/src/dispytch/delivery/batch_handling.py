@@ -23,7 +23,7 @@ from dispytch.exceptions import (
     SerializationError,
     Skip,
 )
-from dispytch.messages import Delivery
+from dispytch.messages import Delivery, Undecodable
 from dispytch.routing import Batching, Route
 from dispytch.serialization import Unresolved
 
@@ -118,6 +118,8 @@ class BatchHandling(Handling):
             if isinstance(one, Parting) or one.due > now:
                 return owed
             return self._event(one.route, one, delivery, self._read(delivery))
+        if isinstance(delivery, Undecodable):
+            return self._undecodable(delivery)
         table = self._router.table(delivery)
         if table is None:
             return ()

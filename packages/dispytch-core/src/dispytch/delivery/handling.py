@@ -25,7 +25,7 @@ from dispytch.exceptions import (
     SerializationError,
     Skip,
 )
-from dispytch.messages import Delivery, Message
+from dispytch.messages import Delivery, Message, Undecodable
 from dispytch.redelivery import Redelivery
 from dispytch.routing import Answering, Route, Router
 from dispytch.serialization import Unresolved
@@ -90,6 +90,8 @@ class Handling:
             return self._pay(delivery, owed)
         if delivery.topic == self._retry_topic:
             return self._pay(delivery, self._returned(delivery))
+        if isinstance(delivery, Undecodable):
+            return self._pay(delivery, self._undecodable(delivery))
         table = self._router.table(delivery)
         if table is None:
             # It came with what a pattern is for, and is not for anyone here.
@@ -116,6 +118,8 @@ class Handling:
 
     def _returned(self, delivery: Delivery) -> Sequence[Owed]:
         """What a delivery is owed that has come back to the group."""
+        if isinstance(delivery, Undecodable):
+            return self._undecodable(delivery)
         named: str | None = None
         try:
             redelivery = Redelivery.of(delivery)
@@ -250,6 +254,12 @@ class Handling:
     async def _send_on(self, parting: Parting) -> Sequence[Owed]:
         left = await self._partings.send(parting)
         return [] if left is None else [left]
+
+    def _undecodable(self, delivery: Undecodable) -> Sequence[Owed]:
+        """What a delivery is owed that the driver could not decode."""
+        table = self._router.table(delivery)
+        named = None if table is None else table.topic_name
+        return self._unreadable(delivery, DecodeError(delivery.reason), named)
 
     def _unreadable(
         self, delivery: Delivery, error: DecodeError, named: str | None

@@ -67,7 +67,11 @@ class HeaderReader:
         Raises:
             ParameterInvalid: the header is missing, or refused.
         """
-        found = [value for name, value in event.delivery.headers if name == self._name]
+        found = [
+            value
+            for name, value in event.delivery.headers
+            if name == self._name and value is not None
+        ]
         if not found:
             return self._without(event)
         try:

@@ -9,7 +9,7 @@ class Record(NamedTuple):
     """A message as the log keeps it: nothing in it can be changed."""
 
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Headers
     timestamp_ms: int
 

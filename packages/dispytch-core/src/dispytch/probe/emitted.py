@@ -37,7 +37,7 @@ class Emission:
         return self.message.topic
 
     def __repr__(self) -> str:
-        return f"<{self.event_type} on {self.topic!r}: {self.envelope.data[:200]!r}>"
+        return f"<{self.event_type} on {self.topic!r}: {(self.envelope.data or b'')[:200]!r}>"
 
 
 class Emitted(Sequence[Emission]):
@@ -50,7 +50,7 @@ class Emitted(Sequence[Emission]):
     def of(self, model: type[E]) -> list[E]:
         """The events of one class, read back from the bytes that were sent.
 
-        They are those of its type, on its topic.
+        They are those of its type, on its topic, but for tombstones, which have no body.
 
         Raises:
             DecodeError, BodyInvalid: the class cannot read what it has written.
@@ -59,6 +59,8 @@ class Emitted(Sequence[Emission]):
         events: list[E] = []
         for one in self._emissions:
             if one.event_type != model.__event_type__ or topic.constant not in (None, one.topic):
+                continue
+            if one.envelope.data is None:
                 continue
             codec = self._codecs.reading(one.envelope.content_type)
             event: E = codec.bind(model, adapter).decode(one.envelope.data)

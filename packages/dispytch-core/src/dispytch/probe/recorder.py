@@ -11,7 +11,7 @@ from dispytch.delivery.attempt import Attempt
 from dispytch.envelope import Envelope
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, DecodeError, Skip
-from dispytch.messages import Delivery, Lease, Message
+from dispytch.messages import Delivery, Lease, Message, present
 from dispytch.middleware import Next
 from dispytch.probe.emitted import Emission
 from dispytch.probe.faults import Faults
@@ -227,7 +227,7 @@ class Recorder:
             open_ones.clear()
 
     def _sent_on(self, message: Message, delivery: Delivery) -> None:
-        headers = dict(message.headers)
+        headers = present(message.headers)
         if REASON not in headers:
             return
         name = headers[HANDLER].decode() if HANDLER in headers else None

@@ -35,8 +35,8 @@ class Record:
     event_id: str | None
 
     @property
-    def value(self) -> bytes:
-        """The body's bytes."""
+    def value(self) -> bytes | None:
+        """The body's bytes; None in a tombstone."""
         return self.delivery.value
 
     @property

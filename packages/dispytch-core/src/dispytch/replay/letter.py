@@ -6,7 +6,7 @@ from typing import get_args
 
 from dispytch import dead_letters as names
 from dispytch.dead_letters import Reason
-from dispytch.messages import Delivery, Headers
+from dispytch.messages import Delivery, Headers, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class DeadLetter:
         return self._text(names.ORIGINAL_TOPIC)
 
     @property
-    def value(self) -> bytes:
-        """The message's value."""
+    def value(self) -> bytes | None:
+        """The message's value; None in a tombstone."""
         return self.delivery.value
 
     @property
@@ -82,5 +82,5 @@ class DeadLetter:
         return names.original_headers(self.delivery.headers)
 
     def _text(self, name: str) -> str | None:
-        value = dict(self.delivery.headers).get(name)
+        value = present(self.delivery.headers).get(name)
         return None if value is None else value.decode("utf-8", "replace")

@@ -85,7 +85,7 @@ class Router:
 
 def _apart_from_sent_on(table: Table, delivery: Delivery) -> Table | None:
     for name, value in delivery.headers:
-        if name == ORIGINAL_TOPIC:
+        if name == ORIGINAL_TOPIC and value is not None:
             origin = value.decode("utf-8", "replace")
             break
     else:

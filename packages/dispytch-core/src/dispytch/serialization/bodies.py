@@ -9,6 +9,7 @@ from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError
 from dispytch.serialization.codec import BodyCodec, Change, Codec
 from dispytch.serialization.formats.json import JsonCodec
+from dispytch.serialization.validation import validated
 
 _REMEMBERED: Final = 256
 """How many spellings of content types are kept in mind; foreign producers may invent more."""
@@ -61,23 +62,30 @@ class Bodies:
 
     def __init__(self, codecs: Codecs, body: Any, adapter: TypeAdapter[Any]) -> None:
         self._codecs = codecs
+        self._adapter = adapter
         self._bound = {codec: codec.bind(body, adapter) for codec in codecs.all}
         self._decoders: dict[str | None, Callable[[bytes], Any]] = {}
 
     def decode(self, envelope: Envelope) -> Any:
-        """The body of an event.
+        """The body of an event; that of a tombstone is None, in every format.
 
         Raises:
             DecodeError, BodyInvalid: it cannot be had from these bytes.
             Unresolved: somebody has to be asked first.
         """
+        data = envelope.data
+        if data is None:
+            return validated(self._adapter, None)
         decode = self._decoders.get(envelope.content_type)
         if decode is None:
             decode = self._find(envelope.content_type).decode
-        return decode(envelope.data)
+        return decode(data)
 
     def decode_changed(self, envelope: Envelope, change: Change) -> Any:
         """As `decode`, with a change of the plain data before it is validated."""
+        if envelope.data is None:
+            # There is nothing in it that could be changed.
+            return validated(self._adapter, None)
         return self._find(envelope.content_type).decode(envelope.data, change)
 
     def _find(self, content_type: str | None) -> BodyCodec:

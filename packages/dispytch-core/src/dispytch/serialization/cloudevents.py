@@ -15,7 +15,7 @@ import pydantic_core
 
 from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError
-from dispytch.messages import CONTENT_TYPE, Delivery, Header, Headers
+from dispytch.messages import CONTENT_TYPE, Delivery, Header, Headers, present
 from dispytch.serialization.codec import JSON
 from dispytch.serialization.wire import Reader, WireFormat, Writer
 
@@ -55,13 +55,14 @@ class CloudEvents(WireFormat):
         binary = [_binary_reader(prefix) for prefix in prefixes]
 
         def read(delivery: Delivery) -> Envelope:
-            headers = dict(delivery.headers)
+            # A null attribute is one that is missing.
+            headers = present(delivery.headers)
             content_type = headers.get(CONTENT_TYPE)
             # A structured message may repeat its attributes among the headers.
             if content_type and content_type != _JSON:
                 kind = content_type.lower()
                 if kind.startswith(_STRUCTURED_ANY):
-                    return _read_structured(kind, delivery.value)
+                    return _read_structured(kind, delivery.value or b"")
             for read_binary in binary:
                 envelope = read_binary(headers, content_type, delivery.value)
                 if envelope is not None:
@@ -84,7 +85,7 @@ class CloudEvents(WireFormat):
                 (type_, (kind or "").encode()),
             )
 
-        def write(envelope: Envelope) -> tuple[bytes, Headers]:
+        def write(envelope: Envelope) -> tuple[bytes | None, Headers]:
             of_type, of_source, of_version, of_kind = fixed(
                 envelope.type, envelope.source or "", envelope.content_type or JSON
             )
@@ -136,6 +137,8 @@ def _reading_own(prefix: str, read_other: Reader) -> Reader:
         (n0, content), (n1, id_), (n2, source), (n3, version), (n4, time), (n5, kind) = headers
         if (n0, n1, n2, n3, n4, n5) != names or version != _SPECVERSION or content != _JSON:
             return read_other(delivery)
+        if id_ is None or kind is None or source is None or time is None:
+            return read_other(delivery)
         try:
             return Envelope(
                 id_.decode(),
@@ -154,12 +157,12 @@ def _reading_own(prefix: str, read_other: Reader) -> Reader:
 
 def _binary_reader(
     prefix: str,
-) -> Callable[[Mapping[str, bytes], bytes | None, bytes], Envelope | None]:
+) -> Callable[[Mapping[str, bytes], bytes | None, bytes | None], Envelope | None]:
     """A function that reads binary mode; it returns None for what has none of its attributes."""
     _, id_, source, specversion, time, type_, version = _written(prefix)
 
     def read(
-        headers: Mapping[str, bytes], content_type: bytes | None, value: bytes
+        headers: Mapping[str, bytes], content_type: bytes | None, value: bytes | None
     ) -> Envelope | None:
         if specversion not in headers and type_ not in headers:
             return None

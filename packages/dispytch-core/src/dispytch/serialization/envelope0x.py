@@ -40,7 +40,7 @@ class Envelope0x(WireFormat):
         def read(delivery: Delivery) -> Envelope:
             names = {name for name, _ in delivery.headers}
             if names.isdisjoint(specversions):
-                event = _parsed(delivery.value)
+                event = _parsed(delivery.value or b"")
                 if event is not None:
                     return _envelope(event)
             return read_other(delivery)
@@ -86,7 +86,10 @@ def _time(timestamp: object) -> str:
     raise DecodeError(f"the envelope's timestamp {timestamp!r} is neither a number nor a text")
 
 
-def _write(envelope: Envelope) -> tuple[bytes, Headers]:
+def _write(envelope: Envelope) -> tuple[bytes | None, Headers]:
+    if envelope.data is None:
+        # A tombstone has no value, and so no envelope.
+        return None, []
     if envelope.content_type != JSON:
         raise EncodeError(f"the 0.x envelope holds JSON only, not {envelope.content_type!r}")
     time = datetime.fromisoformat(envelope.time) if envelope.time else datetime.now(UTC)

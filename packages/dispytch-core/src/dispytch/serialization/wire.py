@@ -7,7 +7,7 @@ from dispytch.envelope import Envelope
 from dispytch.messages import Delivery, Headers
 
 Reader = Callable[[Delivery], Envelope]
-Writer = Callable[[Envelope], tuple[bytes, Headers]]
+Writer = Callable[[Envelope], tuple[bytes | None, Headers]]
 
 
 class WireFormat(ABC):

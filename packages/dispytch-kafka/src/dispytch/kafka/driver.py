@@ -6,8 +6,6 @@
 import asyncio
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from importlib import import_module
-from itertools import chain
-from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from aiokafka import (  # type: ignore[import-untyped,unused-ignore]
@@ -65,7 +63,7 @@ class Record(Protocol):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
 
 class Client(Protocol):
@@ -142,8 +140,8 @@ class Batch(Protocol):
         *,
         timestamp: int | None,
         key: bytes | None,
-        value: bytes,
-        headers: list[tuple[str, bytes]],
+        value: bytes | None,
+        headers: list[tuple[str, bytes | None]],
     ) -> object | None:
         """Add a record; None when the batch is full."""
         ...
@@ -332,15 +330,6 @@ def missing_compression(name: str) -> str | None:
 def partition_of(topic: str, number: int) -> TopicPartition:
     """The driver's own name of a partition."""
     return TopicPartition(topic, number)
-
-
-def without_null_headers(records: list[Record]) -> list[Record]:
-    """The same records, where a header without a value has an empty one."""
-    # Nearly no header is null, and all of them are looked at: none of it runs in Python.
-    if None in map(itemgetter(1), chain.from_iterable(map(attrgetter("headers"), records))):
-        for record in records:
-            record.headers = tuple((name, value or b"") for name, value in record.headers)
-    return records
 
 
 async def closed_by_force(client: object) -> None:

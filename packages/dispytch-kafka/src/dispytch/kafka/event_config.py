@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from dispytch.event_config import EventConfig
 from dispytch.exceptions import InvalidEvent
+from dispytch.messages import Header
 
 
 class KafkaEventConfig(EventConfig):
@@ -45,7 +46,7 @@ class KafkaEventConfig(EventConfig):
                 "date and time nor milliseconds since the epoch"
             ) from error
 
-    def encoded_headers(self) -> list[tuple[str, bytes]]:
+    def encoded_headers(self) -> list[Header]:
         """The headers as they travel."""
         return [(name, value.encode()) for name, value in self.headers.items()]
 

@@ -4,7 +4,7 @@ from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 
-from dispytch.kafka.driver import Record, TopicPartition, without_null_headers
+from dispytch.kafka.driver import Record, TopicPartition
 from dispytch.kafka.offsets import Offsets
 from dispytch.messages import Delivery, Lease
 
@@ -69,14 +69,15 @@ class KafkaLease(Lease):
         self.fresh += [
             Delivery(
                 topic,
-                record.value or b"",
+                record.value,
                 record.key,
                 record.headers,
                 self,
                 record.offset,
-                record.timestamp,
+                # A record of the first format has none, and another may be without: it says -1.
+                record.timestamp if record.timestamp >= 0 else None,
             )
-            for record in without_null_headers(records)
+            for record in records
         ]
         self.low = len(records)
         if self.begin is None:

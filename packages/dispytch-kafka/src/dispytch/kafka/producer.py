@@ -130,7 +130,7 @@ class KafkaProducer(Producer):
         far_below = self._config.max_message_bytes // 2
         for message, parcel in zip(messages, parcels, strict=True):
             try:
-                if len(parcel.value) > far_below:
+                if parcel.value is not None and len(parcel.value) > far_below:
                     self._check_size(parcel)
                 addressed.append((self._outbox(message), parcel))
             except TransportError as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dispytch.exceptions import SendError, TransportError
+from dispytch.messages import Header
 
 
 class Sending:
@@ -105,8 +106,8 @@ class Parcel:
     sending: Sending
     index: int
     key: bytes | None
-    value: bytes
-    headers: list[tuple[str, bytes]]
+    value: bytes | None
+    headers: list[Header]
     timestamp: int | None = None
     handed_over: bool = False
     settled: bool = False
@@ -114,8 +115,8 @@ class Parcel:
     @property
     def size(self) -> int:
         """In bytes, but for a few that its numbers take."""
-        headers = sum([len(name) + len(value) for name, value in self.headers])
-        return len(self.value) + len(self.key or b"") + headers
+        headers = sum([len(name) + len(value or b"") for name, value in self.headers])
+        return len(self.value or b"") + len(self.key or b"") + headers
 
     def confirm(self) -> None:
         """It is durable."""

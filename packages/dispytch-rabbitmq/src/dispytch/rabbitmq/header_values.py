@@ -13,22 +13,24 @@ def text_or_bytes(value: bytes) -> str | bytearray:
         return bytearray(value)
 
 
-def raws(value: Any) -> list[bytes]:
+def raws(value: Any) -> list[bytes | None]:
     """The bytes of each element of an array; of any other value, its own."""
     if isinstance(value, list):
-        return [raw(element) for element in value]  # pyright: ignore[reportUnknownVariableType]
-    return [raw(value)]
+        return [raw_or_null(element) for element in value]  # pyright: ignore[reportUnknownVariableType]
+    return [raw_or_null(value)]
 
 
-def raw(value: Any) -> bytes:
-    """The text that a person would write for a value; bytes as they are."""
+def raw_or_null(value: Any) -> bytes | None:
+    """The text that a person would write for a value; bytes as they are; None for a void."""
+    return None if value is None else _raw(value)
+
+
+def _raw(value: Any) -> bytes:
     match value:
         case str():
             return value.encode()
         case bytes() | bytearray():
             return bytes(value)
-        case None:
-            return b""
         case datetime():
             return b"%d" % milliseconds(value)
         case _:

@@ -3,8 +3,12 @@
 The content type is AMQP's own property. The key travels in the CloudEvents partitioning extension,
 as header ``cloudEvents_partitionkey``, which is not read as a header again. Header values are
 written as strings where they are UTF-8, else as byte arrays; a name that occurs more than once
-becomes an array, and an array that is read gives its name once for each element. The properties
-``type`` and ``message_id`` of a message that has them are read as headers too.
+becomes an array, and an array that is read gives its name once for each element. A null header
+is AMQP's void. The properties ``type`` and ``message_id`` of a message that has them are read as
+headers too.
+
+AMQP has no null body. A message without a value, a tombstone, travels with an empty one and the
+header ``x-dispytch-null``, which is not read as a header again. Other programs see an empty body.
 """
 
 from dataclasses import dataclass
@@ -13,12 +17,15 @@ from typing import Any, Final
 from dispytch.messages import CONTENT_TYPE, Delivery, Header, Headers, Lease, Message
 from dispytch.rabbitmq.driver import Delivered, Properties
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
-from dispytch.rabbitmq.header_values import milliseconds, raw, raws, text_or_bytes
+from dispytch.rabbitmq.header_values import milliseconds, raw_or_null, raws, text_or_bytes
 from dispytch.rabbitmq.repeating import kept_strings, stands_in, with_types, without_delays
 from dispytch.rabbitmq.topology import KEY_HEADER
 
 KEY_HEADERS: Final = (KEY_HEADER, "cloudEvents:partitionkey", "ce-partitionkey")
 """The headers in which a key is looked for, the first of them first."""
+
+NULL_HEADER: Final = "x-dispytch-null"
+"""Says, as the boolean true, that a message with an empty body has none at all."""
 
 DEFAULT_CONFIG: Final = RabbitMQEventConfig()
 
@@ -43,7 +50,7 @@ class RabbitMQDelivery(Delivery):
         Delivery.__init__(
             self,
             topic,
-            delivered.body,
+            None if _is_null(delivered.body, given.headers) else delivered.body,
             _key(given.headers),
             _headers(given),
             lease,
@@ -73,24 +80,26 @@ def properties(
     headers = _written(message.headers, short)
     if message.key is not None:
         headers[KEY_HEADER] = text_or_bytes(message.key)
-    return _properties(headers, config, short)
+    return _properties(message, headers, config, short)
 
 
 def _written(given: Headers, short: dict[str, str]) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     for name, value in given:
-        if name == CONTENT_TYPE and CONTENT_TYPE not in short:
+        if name == CONTENT_TYPE and CONTENT_TYPE not in short and value is not None:
             short["content_type"] = value.decode("utf-8", "backslashreplace")
         else:
-            _add(headers, name, text_or_bytes(value))
+            _add(headers, name, None if value is None else text_or_bytes(value))
     return headers
 
 
 def _properties(
-    headers: dict[str, Any], config: RabbitMQEventConfig, short: dict[str, str]
+    message: Message, headers: dict[str, Any], config: RabbitMQEventConfig, short: dict[str, str]
 ) -> Properties:
     for name, typed in config.headers.items():
         headers.setdefault(name, typed)
+    if message.value is None:
+        headers[NULL_HEADER] = True
     _check_lengths(headers, short)
     return Properties(
         headers=headers,
@@ -115,7 +124,7 @@ def _repeated(
     headers = _written(given, short)
     if message.key is not None and _key(headers) != message.key:
         headers[KEY_HEADER] = text_or_bytes(message.key)
-    made = _properties(with_types(headers, first.headers or {}), config, short)
+    made = _properties(message, with_types(headers, first.headers or {}), config, short)
     if made.priority is None:
         made.priority = first.priority
     if made.timestamp is None:
@@ -123,7 +132,7 @@ def _repeated(
     return made
 
 
-def _add(headers: dict[str, Any], name: str, value: str | bytearray) -> None:
+def _add(headers: dict[str, Any], name: str, value: str | bytearray | None) -> None:
     if name not in headers:
         headers[name] = value
     elif isinstance(headers[name], list):
@@ -146,8 +155,12 @@ def _key(headers: dict[str, Any] | None) -> bytes | None:
     if headers:
         for name in KEY_HEADERS:
             if name in headers:
-                return raw(headers[name])
+                return raw_or_null(headers[name])
     return None
+
+
+def _is_null(body: bytes, headers: dict[str, Any] | None) -> bool:
+    return not body and headers is not None and headers.get(NULL_HEADER) is True
 
 
 def _headers(given: Properties) -> list[Header]:
@@ -157,7 +170,7 @@ def _headers(given: Properties) -> list[Header]:
     if given.content_type is not None:
         headers.append((CONTENT_TYPE, given.content_type.encode()))
     for name, value in own.items():
-        if name == KEY_HEADER:
+        if name == KEY_HEADER or (name == NULL_HEADER and value is True):
             continue
         if type(value) is str:
             headers.append((name, value.encode()))

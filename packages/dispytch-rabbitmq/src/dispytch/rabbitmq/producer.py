@@ -271,5 +271,5 @@ def _outgoing(message: Message, batch: Batch, index: int, broker: RabbitMQConfig
         routing_key=key,
         mandatory=config.mandatory,
         properties=properties(message, config, broker.user),
-        body=message.value,
+        body=message.value or b"",
     )

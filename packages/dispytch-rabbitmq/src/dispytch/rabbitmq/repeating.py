@@ -7,6 +7,7 @@ the types of header values. They are kept wherever the message still says the sa
 import re
 from typing import Any, Final
 
+from dispytch.messages import Header
 from dispytch.rabbitmq.driver import Properties
 from dispytch.rabbitmq.header_values import raws
 
@@ -29,7 +30,7 @@ def kept_strings(first: Properties, user: str | None) -> dict[str, str]:
     return {name: text for name, text in given.items() if text is not None}
 
 
-def stands_in(kept: dict[str, str], first: Properties, header: tuple[str, bytes]) -> bool:
+def stands_in(kept: dict[str, str], first: Properties, header: Header) -> bool:
     """Whether a header was not one at the broker, but stands for a property that is kept.
 
     A property whose header has been changed is kept no longer; the header is.

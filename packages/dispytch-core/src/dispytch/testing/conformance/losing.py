@@ -126,7 +126,7 @@ class NothingIsLost(Setting):
                 assert await last.terminate() == 0
             emitted = len(stuck.emitted) + len(last.emitted)
             await self.until(lambda: len(reader.deliveries) >= emitted, "what was emitted")
-        read = [Counted.model_validate_json(value) for value in reader.values]
+        read = [Counted.model_validate_json(value or b"") for value in reader.values]
         assert_handled([(one.key, one.number) for one in read], events, duplicates=len(stuck.began))
 
     async def test_a_restart_of_the_broker_costs_nothing_but_time(

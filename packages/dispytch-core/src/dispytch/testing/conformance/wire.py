@@ -25,7 +25,7 @@ class OpenWire(Setting):
             await self.received(reader, 1)
         (delivery,) = reader.deliveries
         headers = dict(delivery.headers)
-        assert json.loads(delivery.value) == event.model_dump()
+        assert json.loads(delivery.value or b"") == event.model_dump()
         assert delivery.key == b"key-0"
         assert headers["content-type"] == b"application/json"
         assert headers[f"{prefix}specversion"] == b"1.0"

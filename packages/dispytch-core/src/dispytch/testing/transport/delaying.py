@@ -39,7 +39,7 @@ class DelayContract(Scene):
         earliest: dict[bytes, float] = {}
 
         def note(delivery: Delivery) -> bool:
-            arrived.setdefault(delivery.value, now())
+            arrived.setdefault(delivery.value or b"", now())
             return True
 
         async with self.reading(backend, group, topic, acks=note) as reader:

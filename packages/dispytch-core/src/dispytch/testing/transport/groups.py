@@ -103,7 +103,7 @@ class GroupContract(Scene):
                 await leave.wait()
 
         def early(delivery: Delivery) -> bool:
-            return delivery.value < b"000005"
+            return (delivery.value or b"") < b"000005"
 
         members = [asyncio.create_task(member()) for _ in range(3)]
         await self.until(lambda: len(readers) == 3, "three members")
@@ -158,7 +158,7 @@ class GroupContract(Scene):
             handed_out_too_late.extend(now[len(held) :])
             ended_too_early.extend(lease for lease in leases if lease.ended)
             for delivery in held:
-                if delivery.value < b"000004":
+                if (delivery.value or b"") < b"000004":
                     first.ack(delivery)
             revoked.extend(leases)
 

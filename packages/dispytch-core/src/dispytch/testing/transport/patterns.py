@@ -74,7 +74,7 @@ class PatternContract(Scene):
         for name in names:
             for key in some_keys(3):
                 found = [
-                    int(one.value)
+                    int(one.value or b"")
                     for one in reader.deliveries
                     if (one.topic, one.key) == (name, key)
                 ]

@@ -45,7 +45,7 @@ class Reader:
         return self._deliveries
 
     @property
-    def values(self) -> list[bytes]:
+    def values(self) -> list[bytes | None]:
         """The values of everything so far, in the order in which they came."""
         return [delivery.value for delivery in self.deliveries]
 
@@ -113,7 +113,7 @@ async def eventually(condition: Callable[[], bool], what: str, within: float) ->
         await asyncio.sleep(0.005)
 
 
-def assert_exactly(received: Collection[bytes], expected: Collection[bytes]) -> None:
+def assert_exactly(received: Collection[bytes | None], expected: Collection[bytes | None]) -> None:
     """Fail unless each expected value came once: naming what is missing and what came too often."""
     missing = Counter(expected) - Counter(received)
     surplus = Counter(received) - Counter(expected)
@@ -127,12 +127,13 @@ def assert_in_order(deliveries: Collection[Delivery]) -> None:
     for delivery in deliveries:
         place = (delivery.topic, delivery.key)
         before = last.get(place, b"")
-        assert before <= delivery.value, f"{before!r} came before {delivery.value!r} of {place}"
-        last[place] = delivery.value
+        value = delivery.value or b""
+        assert before <= value, f"{before!r} came before {value!r} of {place}"
+        last[place] = value
 
 
-def _some(values: Counter[bytes]) -> list[bytes]:
-    return [value[:60] for value in list(values)[:5]]
+def _some(values: Counter[bytes | None]) -> list[bytes | None]:
+    return [value and value[:60] for value in list(values)[:5]]
 
 
 async def _nothing_to_drain(_: Collection[Lease]) -> None:

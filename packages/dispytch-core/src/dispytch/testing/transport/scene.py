@@ -88,11 +88,11 @@ class Scene:
 
     async def all_of(
         self, backend: Backend, topic: str, keys: Collection[bytes | None], *readers: Reader
-    ) -> list[bytes]:
+    ) -> list[bytes | None]:
         """Everything that the readers together are ever handed of these keys."""
         await self.send(backend, [Message(topic, END, key) for key in keys])
 
-        def values() -> list[bytes]:
+        def values() -> list[bytes | None]:
             return [value for reader in readers for value in reader.values]
 
         await self.until(lambda: values().count(END) >= len(keys), "the end of every key")

@@ -1,27 +1,30 @@
 """What `Backend` and `Producer` promise."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
 from dispytch.exceptions import SendError
-from dispytch.messages import Message
+from dispytch.messages import Headers, Message
 from dispytch.testing.transport.reader import assert_exactly, assert_in_order
 from dispytch.testing.transport.scene import Scene, numbered, some_keys, unique
 from dispytch.transport import Backend, Producer
 
-BODIES = {
+BODIES: Mapping[str, bytes | None] = {
+    "null": None,
     "empty": b"",
     "text": "Grüße, 世界 🌍".encode(),
     "binary": bytes(range(256)),
     "large": b"0123456789" * 90_000,
 }
 KEYS = (None, b"plain", "schlüssel-世界".encode(), b"\x00\xff\xfe")
-HEADERS = (
+HEADERS: Headers = (
     ("content-type", b"application/json"),
     ("ce_type", "bestellt-世界".encode()),
     ("x-binary", bytes(range(256))),
     ("x-empty", b""),
+    ("x-null", None),
 )
 
 
@@ -47,13 +50,13 @@ class SendingContract(Scene):
 
     @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
     async def test_a_body_arrives_byte_for_byte(
-        self, backend: Backend, topic: str, group: str, body: bytes
+        self, backend: Backend, topic: str, group: str, body: bytes | None
     ) -> None:
-        """A value travels as it is, however it looks and up to 900 kB."""
+        """A value travels as it is, however it looks and up to 900 kB; a null one stays null."""
         async with self.reading(backend, group, topic) as reader:
             await self.send(backend, [Message(topic, body, b"key")])
             await self.received(reader, 1)
-        assert reader.values[0] == body, f"{len(reader.values[0])} bytes of {len(body)}"
+        assert reader.values[0] == body, f"{(reader.values[0] or b'')[:60]!r}"
         assert reader.deliveries[0].topic == topic
 
     async def test_a_key_arrives_byte_for_byte(
@@ -142,7 +145,7 @@ class SendingContract(Scene):
             await self.received(single, 100)
         assert_exactly(every.values, [message.value for message in messages])
         assert_exactly(single.values, [m.value for m in messages if m.topic == topics[0]])
-        assert all(d.value.endswith(d.topic.encode()) for d in every.deliveries)
+        assert all((d.value or b"").endswith(d.topic.encode()) for d in every.deliveries)
         assert_in_order(every.deliveries)
 
     async def test_a_send_error_names_what_is_not_confirmed(
