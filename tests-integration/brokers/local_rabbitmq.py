@@ -74,6 +74,25 @@ end.
 """
 
 
+# Suspends the process that writes the log of all quorum queues, for 40 to 160 ms each time.
+STALL = """
+begin
+    Stall = fun(Again) ->
+        receive stop -> ok
+        after 0 ->
+            sys:suspend(ra_log_wal),
+            timer:sleep(40 + rand:uniform(120)),
+            sys:resume(ra_log_wal),
+            timer:sleep(5 + rand:uniform(25)),
+            Again(Again)
+        end
+    end,
+    register(stall, spawn(fun() -> Stall(Stall) end)),
+    stalling
+end.
+"""
+
+
 class LocalRabbitMQ:
     """One RabbitMQ node of our own: data, ports, cookie and name server apart from all others."""
 
@@ -200,6 +219,15 @@ class LocalRabbitMQ:
             yield
         finally:
             self._limit_memory(before, alarm=False)
+
+    @contextlib.contextmanager
+    def slow_disk(self) -> Generator[None]:
+        """Have quorum queues wait for their disk, again and again, while the context lasts."""
+        self.eval(STALL)
+        try:
+            yield
+        finally:
+            self.eval("begin stall ! stop, resumed end.")
 
     def _limit_memory(self, watermark: str, *, alarm: bool) -> None:
         """Set the limit, and wait until the connections are told, which the broker does later."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
 from dispytch.messages import Delivery, Lease
+from dispytch.rabbitmq.closing import close_all
 from dispytch.rabbitmq.config import RabbitMQConfig, queues_of
 from dispytch.rabbitmq.consumption import Consumption, QueueLease
 from dispytch.rabbitmq.failures import AmqpError
@@ -88,9 +89,7 @@ class RabbitMQConsumer(Consumer):
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(
-            *(stream.current.close() for stream in self._streams), return_exceptions=True
-        )
+        await close_all([stream.current for stream in self._streams], self._link, self._config)
         for partitions in self._partitions:
             partitions.close()
         # Only now, as the others then look who holds what this member has left.

@@ -10,7 +10,7 @@ from dispytch.messages import Delivery, Lease
 from dispytch.rabbitmq.driver import Channel, Delivered, close_channel, when_ended
 from dispytch.rabbitmq.failures import AmqpError, translated_failures
 from dispytch.rabbitmq.messages import RabbitMQDelivery
-from dispytch.rabbitmq.probes import is_probe
+from dispytch.rabbitmq.probes import is_probe, send_flush
 from dispytch.rabbitmq.settlements import Settlements, Told
 from dispytch.rabbitmq.topology import GroupQueue
 
@@ -59,6 +59,8 @@ class Consumption:
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self._unsynced = False
+        self._is_quorum = queue.arguments.get("x-queue-type") == "quorum"
+        self._told = False
         self._channel: Channel | None = None
 
     async def start(self, channel: Channel) -> None:
@@ -121,6 +123,20 @@ class Consumption:
         """
         self._stopped = True
         self.buffer.clear()
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether its queue may not have all that the broker was told; see `make_sure`."""
+        return self._is_quorum and self._told and not self.lease.ended
+
+    async def make_sure(self) -> None:
+        """Return once its queue has every settlement that was flushed, or the lease has ended.
+
+        Publishes on the channel; see `dispytch.rabbitmq.probes`.
+        """
+        if self._channel is not None:
+            with contextlib.suppress(AmqpError):
+                await send_flush(self._channel, self.lease.stream)
 
     async def close(self) -> None:
         """Give the queue up: tell what is settled; what is not goes back to the queue."""
@@ -199,6 +215,7 @@ class Consumption:
                 await self._write(channel, settlements.take_all())
 
     async def _write(self, channel: Channel, told: Told) -> None:
+        self._told = True
         for tag in told.nacked:
             self._unsynced = True
             await channel.basic_nack(tag, wait=False)

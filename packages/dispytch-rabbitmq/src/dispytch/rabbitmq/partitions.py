@@ -14,6 +14,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
+from dispytch.rabbitmq.closing import close_all
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.consumption import Consumption
 from dispytch.rabbitmq.declaring import declare_roster, translated
@@ -108,7 +109,22 @@ class Partitions:
             held = [stream for stream in self._streams if stream.held]
             held.sort(key=lambda stream: stream.current.active_since or 0.0)
             if surplus := held[share(len(self._streams), self.members) :]:
-                await give_up(surplus, on_revoke)
+                await self._give_up(surplus, on_revoke)
+
+    async def _give_up(self, streams: Sequence[QueueStream], on_revoke: OnRevoke) -> None:
+        """Have these partitions drained by core, then leave them to whoever stands by."""
+        consumptions = [stream.current for stream in streams]
+        drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for consumption in consumptions:
+            consumption.given_up = drained
+            consumption.stop()
+        names = ", ".join(consumption.lease.stream for consumption in consumptions)
+        logger.info("giving up %s, as other members share the group", names)
+        try:
+            await on_revoke([consumption.lease for consumption in consumptions])
+        finally:
+            drained.set_result(None)
+        await close_all(consumptions, self._link, self._config)
 
     async def _look(self, channel: Channel) -> None:
         with translated_failures():
@@ -128,24 +144,6 @@ class Partitions:
         sending = asyncio.create_task(_sent(channel, queue), name="dispytch-rabbitmq-probe")
         self._probing.add(sending)
         sending.add_done_callback(self._probing.discard)
-
-
-async def give_up(streams: Sequence[QueueStream], on_revoke: OnRevoke) -> None:
-    """Have these partitions drained by core, then leave them to whoever stands by."""
-    consumptions = [stream.current for stream in streams]
-    drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    for consumption in consumptions:
-        consumption.given_up = drained
-        consumption.stop()
-    names = ", ".join(consumption.lease.stream for consumption in consumptions)
-    logger.info("giving up %s, as other members share the group", names)
-    try:
-        await on_revoke([consumption.lease for consumption in consumptions])
-    finally:
-        drained.set_result(None)
-    for consumption in consumptions:
-        with contextlib.suppress(AmqpError):
-            await consumption.close()
 
 
 async def _sent(channel: Channel, queue: str) -> None:
