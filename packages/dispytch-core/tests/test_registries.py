@@ -1,14 +1,14 @@
 """Events whose schemas are kept by a registry, from the emitter to the handler."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from dispytch import Event, EventBase, EventEmitter, EventListener, HandlerGroup
-from dispytch.exceptions import InvalidHandler, RegistryUnavailable, SchemaRefused
+from dispytch.exceptions import DecodeError, InvalidHandler, RegistryUnavailable, SchemaRefused
 from dispytch.memory import MemoryBackend
 from dispytch.messages import Message
 from dispytch.serialization import (
@@ -18,7 +18,7 @@ from dispytch.serialization import (
     RegistryCodec,
     Schema,
 )
-from dispytch.serialization.registry.asking import Asking
+from dispytch.serialization.registry.asking import PatientAsking
 
 
 class Placed(EventBase):
@@ -163,33 +163,112 @@ async def test_a_body_that_a_codec_cannot_hold_fails_at_start(url: str) -> None:
 
 
 async def test_pauses_grow_while_nobody_answers_and_end_with_an_answer() -> None:
-    now, asked, down = 0.0, 0, True
-    asking = Asking(patient=True, clock=lambda: now)
+    now, asked, down = 0.0, list[str](), {"a"}
+    asking = PatientAsking(clock=lambda: now)
+
+    async def ask(key: str) -> None:
+        async def question() -> None:
+            asked.append(key)
+            if key in down:
+                raise RegistryUnavailable("down")
+
+        await asking.ask(key, question)
+
+    pauses = list[float]()
+    for _ in range(8):
+        for _ in range(3):
+            with pytest.raises(RegistryUnavailable) as caught:
+                await ask("a")
+        pauses.append(caught.value.seconds)
+        await ask("b")
+        now += pauses[-1]
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert (asked.count("a"), asked.count("b")) == (8, 8), "what can be answered has no pause"
+    down.clear()
+    await ask("a")
+    down.add("a")
+    with pytest.raises(RegistryUnavailable) as caught:
+        await ask("a")
+    assert caught.value.seconds == 0.5
+
+
+async def test_what_cannot_be_answered_is_asked_once_and_again_after_a_while() -> None:
+    now, asked = 0.0, 0
+    asking = PatientAsking(clock=lambda: now)
 
     async def question() -> None:
         nonlocal asked
         asked += 1
-        if down:
-            raise RegistryUnavailable("down")
+        raise DecodeError("no such schema")
 
-    pauses = list[float]()
-    for _ in range(8):
-        with pytest.raises(RegistryUnavailable) as caught:
-            await asking.ask("a", question)
-        pauses.append(caught.value.seconds)
-        with pytest.raises(RegistryUnavailable) as caught:
-            await asking.ask("b", question)
-        assert caught.value.seconds == pauses[-1], "not asked again"
-        now += pauses[-1]
-    assert (pauses, asked) == ([0.5, 1, 2, 4, 8, 16, 30, 30], 8)
-    down = False
-    await asking.ask("a", question)
-    await asking.ask("b", question)
-    assert asked == 10
+    for _ in range(100):
+        with pytest.raises(DecodeError, match="no such schema"):
+            await asking.ask(7, question)
+    assert asked == 1
+    now += 30
+    with pytest.raises(DecodeError):
+        await asking.ask(7, question)
+    assert asked == 2
+
+
+async def test_very_many_questions_without_an_answer_wait_for_a_moment() -> None:
+    now, asked = 0.0, 0
+    asking = PatientAsking(clock=lambda: now)
+
+    async def fails() -> None:
+        nonlocal asked
+        asked += 1
+        raise DecodeError("no such schema")
+
+    async def answers() -> None: ...
+
+    for number in range(1000):
+        with pytest.raises((DecodeError, RegistryUnavailable)):
+            await asking.ask(number, fails)
+    assert asked == 100
+    with pytest.raises(RegistryUnavailable, match="no more than 50 schemas a second"):
+        await asking.ask("good", answers)
+    now += 0.5
+    for number in range(200):
+        await asking.ask(("good", number), answers)
+    for number in range(1000, 2000):
+        with pytest.raises((DecodeError, RegistryUnavailable)):
+            await asking.ask(number, fails)
+    assert asked == 125
+
+
+async def test_nobody_waits_long_for_a_slow_answer() -> None:
+    asking, answered = PatientAsking(), asyncio.Event()
+
+    async def question() -> None:
+        await answered.wait()
+
+    async def other() -> None: ...
+
+    with pytest.raises(RegistryUnavailable, match="has not answered yet"):
+        async with asyncio.timeout(5):
+            await asking.ask("slow", question)
+    with pytest.raises(RegistryUnavailable, match="has not answered yet"):
+        async with asyncio.timeout(0.5):
+            await asking.ask("slow", question)
+    async with asyncio.timeout(0.5):
+        await asking.ask("quick", other)
+    answered.set()
+    async with asyncio.timeout(5):
+        while not await _is_answered(asking.ask("slow", question)):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def _is_answered(asked: Awaitable[None]) -> bool:
+    try:
+        await asked
+    except RegistryUnavailable:
+        return False
+    return True
 
 
 async def test_who_is_cancelled_does_not_take_the_answer_from_the_others() -> None:
-    asking, answered = Asking(patient=True), asyncio.Event()
+    asking, answered = PatientAsking(), asyncio.Event()
 
     async def question() -> None:
         await answered.wait()

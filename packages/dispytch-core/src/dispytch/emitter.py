@@ -72,9 +72,10 @@ class EventEmitter:
         if not isinstance(codec, Codec | None):
             raise ConfigurationError(f"an emitter's codec must be a Codec, not {codec!r}")
         self._backend = backend_from(backend)
+        self._codec = codec or JsonCodec()
         self._writer = EventWriter(
             wire=wire or CloudEvents(),
-            codec=codec or JsonCodec(),
+            codec=self._codec,
             source=source,
             prefixes=self._backend.features.attribute_prefixes,
             config_type=self._backend.event_config,
@@ -247,8 +248,11 @@ class EventEmitter:
         """Wait for what is being sent, and close the connection; requests that wait fail."""
         await self.end_requests()
         connection, self._connection, self._producer = self._connection, None, None
-        if connection is not None:
-            await connection.__aexit__(kind, error, traceback)
+        try:
+            if connection is not None:
+                await connection.__aexit__(kind, error, traceback)
+        finally:
+            await self._codec.close()
 
     @classmethod
     def over(

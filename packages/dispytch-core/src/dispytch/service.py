@@ -138,6 +138,8 @@ class Service:
     async def _live(self, started: "asyncio.Future[None]") -> None:
         self._clock.govern()
         async with AsyncExitStack() as stack:
+            for codec in self._settings.codecs:
+                stack.push_async_callback(codec.close)
             with self._opening as opening:
                 self._running = await self._open(stack, opening)
             running = self._running

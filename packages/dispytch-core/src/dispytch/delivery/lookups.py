@@ -1,23 +1,35 @@
 """What must be asked for before an event can be read: the schema that it was written by."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, Final
 
 from dispytch.exceptions import RegistryUnavailable
 from dispytch.serialization import Unresolved, resolved
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
+_LATE: Final = 5.0
+"""Seconds by which an event may be late to ask again."""
+
+_REMEMBERED: Final = 1_000
+
 
 class Lookups:
-    """Asks, and remembers what is wrong while nobody answers.
+    """Asks, and remembers what is not answered, for as long as there are events that ask again."""
 
-    ``trouble`` says it for health; None when all is well.
-    """
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._unanswered: dict[Hashable, tuple[str, float]] = {}
 
-    def __init__(self) -> None:
-        self.trouble: str | None = None
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong, for health; None when all is well."""
+        now = self._clock()
+        for about in [one for one, (_, until) in self._unanswered.items() if until <= now]:
+            del self._unanswered[about]
+        return next((text for text, _ in self._unanswered.values()), None)
 
     async def read(self, read: Callable[[], Any], missing: Unresolved) -> Any:
         """What `read` returns once it has what was missing.
@@ -29,9 +41,17 @@ class Lookups:
         try:
             found = await resolved(read, missing)
         except RegistryUnavailable as error:
-            if self.trouble is None:
-                logger.error("events cannot be read, and wait: %s", error, exc_info=error)
-            self.trouble = f"events cannot be read: {error}"
+            self._note(missing.about, error)
             raise
-        self.trouble = None
+        except Exception:
+            self._unanswered.pop(missing.about, None)
+            raise
+        self._unanswered.pop(missing.about, None)
         return found
+
+    def _note(self, about: Hashable, error: RegistryUnavailable) -> None:
+        text = f"events cannot be read: {error}"
+        if self.trouble is None:
+            logger.error("events cannot be read, and wait: %s", error, exc_info=error)
+        if about in self._unanswered or len(self._unanswered) < _REMEMBERED:
+            self._unanswered[about] = (text, self._clock() + error.seconds + _LATE)

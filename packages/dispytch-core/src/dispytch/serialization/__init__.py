@@ -8,6 +8,7 @@ from dispytch.serialization.formats.avro import AvroCodec
 from dispytch.serialization.formats.json import JsonCodec
 from dispytch.serialization.formats.msgpack import MessagePackCodec
 from dispytch.serialization.formats.protobuf import ProtobufCodec
+from dispytch.serialization.limits import Limits
 from dispytch.serialization.registry import (
     ConfluentRegistry,
     MemoryRegistry,
@@ -33,6 +34,7 @@ __all__ = [
     "Envelope0x",
     "EventWriter",
     "JsonCodec",
+    "Limits",
     "MemoryRegistry",
     "MessagePackCodec",
     "ProtobufCodec",

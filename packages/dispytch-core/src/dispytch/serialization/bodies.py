@@ -76,6 +76,8 @@ class Bodies:
         data = envelope.data
         if data is None:
             return validated(self._adapter, None)
+        if envelope.schema_id is not None:
+            return self._find(envelope.content_type).decode_by(envelope.schema_id, data)
         decode = self._decoders.get(envelope.content_type)
         if decode is None:
             decode = self._find(envelope.content_type).decode
@@ -86,7 +88,10 @@ class Bodies:
         if envelope.data is None:
             # There is nothing in it that could be changed.
             return validated(self._adapter, None)
-        return self._find(envelope.content_type).decode(envelope.data, change)
+        codec = self._find(envelope.content_type)
+        if envelope.schema_id is not None:
+            return codec.decode_by(envelope.schema_id, envelope.data, change)
+        return codec.decode(envelope.data, change)
 
     def _find(self, content_type: str | None) -> BodyCodec:
         codec = self._bound[self._codecs.reading(content_type)]

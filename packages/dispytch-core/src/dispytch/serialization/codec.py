@@ -1,7 +1,7 @@
 """Bodies to bytes and back: the contract of a format."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
@@ -27,11 +27,13 @@ class Unresolved(Exception):
     """Raised in place of a result by a codec that must ask somebody first.
 
     Whoever called it awaits `resolve` and calls again. That raises `SerializationError` when there
-    is no hope for this body, and `RegistryUnavailable` when there is some later.
+    is no hope for this body, and `RegistryUnavailable` when there is some later. ``about`` is the
+    same for all who lack the same.
     """
 
-    def __init__(self, resolve: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, resolve: Callable[[], Awaitable[None]], about: Hashable = None) -> None:
         self.resolve = resolve
+        self.about = about
         super().__init__("something has to be asked for first")
 
 
@@ -74,6 +76,13 @@ class BodyCodec(ABC):
             BodyInvalid: they are, but the body's type refuses what they say.
         """
 
+    def decode_by(self, schema_id: bytes, data: bytes, change: Change | None = None) -> Any:
+        """As `decode`, where a header beside the body tells the id of its schema.
+
+        A format without a registry has no use for it.
+        """
+        return self.decode(data, change)
+
 
 class Codec(ABC):
     """Writes and reads bodies in one format.
@@ -111,6 +120,12 @@ class Codec(ABC):
         Raises:
             DecodeError: the bytes are not of this format.
             BodyInvalid: they are, but the body's type refuses what they say.
+        """
+
+    async def close(self) -> None:  # noqa: B027
+        """Let go of what the format holds, as connections; it may be used again after that.
+
+        Called when an emitter or a listener ends, whoever else may be using it.
         """
 
     def validate(self, adapter: TypeAdapter[Any], plain: Any) -> Any:

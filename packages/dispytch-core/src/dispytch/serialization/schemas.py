@@ -24,6 +24,11 @@ class Schema:
     name: str
     references: tuple[tuple[str, "Schema"], ...] = ()
 
+    @property
+    def characters(self) -> int:
+        """How long its text is, with those of the schemas that it imports."""
+        return len(self.text) + sum(one.characters for _, one in self.references)
+
 
 class SchemaBody(ABC):
     """A format with a schema, made ready for one type of body.
@@ -70,10 +75,10 @@ class SchemaCodec(Codec):
             ConfigurationError: the format cannot hold such a body; the text says what can be done.
         """
 
-    def parsed(self, text: str) -> Any:
-        """A schema that somebody has written by.
+    def parsed(self, schema: Schema) -> Any:
+        """A schema that somebody has written by, as `SchemaBody.read` takes it.
 
         Raises:
             DecodeError: it cannot be understood.
         """
-        return text
+        return schema

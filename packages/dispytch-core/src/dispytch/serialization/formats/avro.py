@@ -5,7 +5,6 @@ Source: https://avro.apache.org/docs/1.12.0/specification/
 
 import json
 from collections.abc import Iterable, Mapping
-from io import BytesIO
 from typing import Any, Final, cast
 
 from pydantic import TypeAdapter
@@ -13,9 +12,15 @@ from pydantic_core import PydanticSerializationError
 
 from dispytch.exceptions import ConfigurationError, DecodeError, EncodeError
 from dispytch.serialization.codec import BodyCodec, Change
-from dispytch.serialization.extras import required
+from dispytch.serialization.formats.avro_library import (
+    AvroLibrary,
+    ParsedSchema,
+    with_length,
+    without_length,
+)
 from dispytch.serialization.formats.avro_schema import AvroSchema, derived, kind_of
 from dispytch.serialization.formats.avro_values import shape_of
+from dispytch.serialization.limits import DEFAULT_LIMITS, Limits
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import validated
 
@@ -27,6 +32,7 @@ _UNWRITABLE: Final = (
     ArithmeticError,
     AttributeError,
     LookupError,
+    RecursionError,
     TypeError,
     ValueError,
 )
@@ -50,6 +56,7 @@ class AvroCodec(SchemaCodec):
     namespace: of the records and enums in schemas that are derived.
     single_object: when False, it writes and reads the body alone, with nothing to tell the schema
         by: whoever reads must have the very schema that was written by.
+    limits: what a body may hold that its bytes do not show.
 
     Raises:
         ConfigurationError: fastavro is not installed, or a schema cannot be understood or derived.
@@ -67,8 +74,9 @@ class AvroCodec(SchemaCodec):
         knows: Iterable[Any] = (),
         namespace: str | None = None,
         single_object: bool = True,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.avro: Final = _Avro()
+        self.avro: Final = AvroLibrary(limits)
         self._namespace = namespace
         self._single_object = single_object
         self._given = list((schemas or {}).items())
@@ -94,10 +102,10 @@ class AvroCodec(SchemaCodec):
         parsed = self._understood(schema)
         return AvroBody(self.avro, adapter, _schema(schema, parsed), parsed, None)
 
-    def parsed(self, text: str) -> Any:
+    def parsed(self, schema: Schema) -> Any:
         """A schema that somebody has written by."""
         try:
-            return self.avro.parse(json.loads(text))
+            return self.avro.parse_text(schema)
         except Exception as error:
             raise DecodeError(f"the writer's Avro schema cannot be understood: {error}") from error
 
@@ -109,7 +117,7 @@ class AvroCodec(SchemaCodec):
         """As `bind` does, with a schema that is derived anew each time."""
         return self.bind(None, adapter).decode(data)
 
-    def _schema_of(self, known: Any) -> Any:
+    def _schema_of(self, known: Any) -> ParsedSchema:
         if isinstance(known, str | dict | list):
             return self._understood(cast(AvroSchema, known))
         given = self._given_for(known)
@@ -121,7 +129,7 @@ class AvroCodec(SchemaCodec):
         # Not every type can be hashed, such as a union with a discriminator.
         return next((schema for kind, schema in self._given if kind is body or kind == body), None)
 
-    def _understood(self, schema: AvroSchema) -> Any:
+    def _understood(self, schema: AvroSchema) -> ParsedSchema:
         try:
             return self.avro.parse(schema)
         except Exception as error:
@@ -129,23 +137,6 @@ class AvroCodec(SchemaCodec):
                 f"the Avro schema {json.dumps(schema, default=str)[:200]} cannot be understood: "
                 f"{type(error).__name__}: {error}"
             ) from error
-
-
-class _Avro:
-    """What is needed of fastavro."""
-
-    def __init__(self) -> None:
-        fastavro = required("fastavro", extra="avro", user="AvroCodec")
-        schema = required("fastavro.schema", extra="avro", user="AvroCodec")
-        self.parse: Any = schema.parse_schema
-        self.write: Any = fastavro.schemaless_writer
-        self.read: Any = fastavro.schemaless_reader
-        self._canonical = schema.to_parsing_canonical_form
-        self._fingerprint = schema.fingerprint
-
-    def fingerprint(self, schema: Any) -> bytes:
-        """The CRC-64-AVRO of the schema's canonical form, as it stands in a message."""
-        return bytes.fromhex(self._fingerprint(self._canonical(schema), "CRC-64-AVRO"))
 
 
 class AvroBody(SchemaBody):
@@ -157,11 +148,11 @@ class AvroBody(SchemaBody):
 
     def __init__(
         self,
-        avro: _Avro,
+        avro: AvroLibrary,
         adapter: TypeAdapter[Any],
         schema: Schema | None,
-        own: Any,
-        reader: Any,
+        own: ParsedSchema | None,
+        reader: ParsedSchema | None,
     ) -> None:
         self.avro = avro
         if schema is not None:
@@ -169,35 +160,42 @@ class AvroBody(SchemaBody):
         self.own = own
         self._adapter = adapter
         self._reader = reader
-        self._prepare = None if own is None else shape_of(own).prepare
+        self._prepare = None if own is None else shape_of(own.parsed).prepare
 
     def write(self, body: Any) -> bytes:
-        """The body alone."""
+        """The body as Confluent's serializers write it: bytes alone have no length before them."""
+        data = self.write_alone(body)
+        return without_length(data) if self.own is not None and self.own.is_bytes else data
+
+    def write_alone(self, body: Any) -> bytes:
+        """The body as Avro has it."""
         if self.own is None:
             raise EncodeError(f"Avro needs a schema, and {type(body).__qualname__} has none here")
-        buffer = BytesIO()
         try:
             value = self._adapter.dump_python(body, by_alias=True)
             prepared = value if self._prepare is None else self._prepare(value)
-            self.avro.write(buffer, self.own, prepared, strict_allow_default=True)
+            return self.avro.write(self.own, prepared)
         except _UNWRITABLE as error:
             raise EncodeError(
                 f"{type(body).__qualname__} cannot be written as Avro: {error}"
             ) from error
-        return buffer.getvalue()
 
     def read(self, data: bytes, written: Any, change: Change | None = None) -> Any:
+        """Read what `write` has written, or a serializer of Confluent's."""
+        schema: ParsedSchema = written
+        return self.read_alone(with_length(data) if schema.is_bytes else data, schema, change)
+
+    def read_alone(self, data: bytes, written: ParsedSchema, change: Change | None = None) -> Any:
         """Read, then validate as pydantic validates Python values."""
-        buffer = BytesIO(data)
         try:
-            plain = self.avro.read(buffer, written, self._reader if change is None else None)
+            plain = self.avro.read(data, written, self._reader if change is None else None)
+        except DecodeError:
+            raise
         except Exception as error:
+            # What it says may hold what the body does.
             raise DecodeError(
-                f"the bytes are not Avro of that schema: {type(error).__name__}: {error}"
+                f"the bytes are not Avro of that schema: {type(error).__name__}"
             ) from error
-        if buffer.tell() != len(data):
-            left = len(data) - buffer.tell()
-            raise DecodeError(f"the bytes are not Avro of that schema: {left} are left over")
         return validated(self._adapter, plain if change is None else change(plain))
 
     def null(self, change: Change | None) -> Any:
@@ -206,7 +204,7 @@ class AvroBody(SchemaBody):
 
 
 class _SingleObject(BodyCodec):
-    def __init__(self, body: AvroBody, known: Mapping[bytes, Any]) -> None:
+    def __init__(self, body: AvroBody, known: Mapping[bytes, ParsedSchema]) -> None:
         self._body = body
         self._known = dict(known)
         self._head = _MARK
@@ -216,7 +214,7 @@ class _SingleObject(BodyCodec):
             self._head = _MARK + fingerprint
 
     def encode(self, body: Any) -> bytes:
-        return self._head + self._body.write(body)
+        return self._head + self._body.write_alone(body)
 
     def decode(self, data: bytes, change: Change | None = None) -> Any:
         if not data:
@@ -233,7 +231,7 @@ class _SingleObject(BodyCodec):
                 ", which is not known here: name it, or the type that it is derived from, in "
                 "AvroCodec(knows=[...])"
             )
-        return self._body.read(data[_HEAD:], written, change)
+        return self._body.read_alone(data[_HEAD:], written, change)
 
 
 class _Alone(BodyCodec):
@@ -244,14 +242,16 @@ class _Alone(BodyCodec):
                 "a type"
             )
         self._body = body
+        self._own = body.own
 
     def encode(self, body: Any) -> bytes:
-        return self._body.write(body)
+        return self._body.write_alone(body)
 
     def decode(self, data: bytes, change: Change | None = None) -> Any:
-        return self._body.read(data, self._body.own, change)
+        return self._body.read_alone(data, self._own, change)
 
 
-def _schema(schema: AvroSchema, parsed: Any) -> Schema:
+def _schema(schema: AvroSchema, ready: ParsedSchema) -> Schema:
+    parsed = ready.parsed
     name = cast("dict[str, Any]", parsed).get("name") if isinstance(parsed, dict) else None
     return Schema("AVRO", json.dumps(schema), str(name or kind_of(schema)))

@@ -3,7 +3,8 @@
 Source: https://github.com/msgpack/msgpack/blob/master/spec.md
 """
 
-from typing import Any
+from os import urandom
+from typing import Any, Final
 
 import pydantic_core
 from pydantic import TypeAdapter
@@ -13,6 +14,10 @@ from dispytch.exceptions import DecodeError, EncodeError
 from dispytch.serialization.codec import Codec
 from dispytch.serialization.extras import required
 from dispytch.serialization.validation import validated
+
+_PAIR: Final = b"\x92"
+_MARK: Final = urandom(16)
+_END: Final = b"\xc4\x10" + _MARK
 
 
 class MessagePackCodec(Codec):
@@ -50,11 +55,18 @@ class MessagePackCodec(Codec):
 
     def decode(self, adapter: TypeAdapter[Any], data: bytes) -> Any:
         """Read, then validate as pydantic validates Python values. No bytes at all read as null."""
+        return validated(adapter, self._plain(data) if data else None)
+
+    def _plain(self, data: bytes) -> Any:
         try:
-            plain = self._unpack(data, option=self._reading) if data else None
+            # The library stops after the first value. What nobody can guess shows whether that was
+            # all there is.
+            plain, end = self._unpack(_PAIR + data + _END, option=self._reading)
         except ValueError as error:
             raise DecodeError(f"the bytes are not MessagePack: {error}") from error
-        return validated(adapter, plain)
+        if end != _MARK:
+            raise DecodeError("the bytes are not MessagePack: some are left over")
+        return plain
 
 
 def _jsonable(value: Any) -> Any:

@@ -14,8 +14,9 @@ from pydantic_core import PydanticSerializationError
 from dispytch.exceptions import ConfigurationError, DecodeError, EncodeError
 from dispytch.serialization.codec import BodyCodec, Change
 from dispytch.serialization.extras import required
-from dispytch.serialization.formats.protobuf_values import Fields
+from dispytch.serialization.formats.protobuf_values import Fields, Room
 from dispytch.serialization.formats.varints import read_indexes, written_indexes
+from dispytch.serialization.limits import DEFAULT_LIMITS, Limits
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import validated
 
@@ -35,6 +36,8 @@ class ProtobufCodec(SchemaCodec):
     Needs ``dispytch-core[protobuf]``.
 
     messages: the message class for each type of body.
+    limits: what a body may hold that its bytes do not show. How deep messages lie within each
+        other is protobuf's own to limit: 100.
 
     Raises:
         ConfigurationError: protobuf is not installed, or a class is none that protoc generates.
@@ -44,7 +47,10 @@ class ProtobufCodec(SchemaCodec):
     reads: tuple[str, ...] = ("application/x-protobuf", "application/vnd.google.protobuf")
     kind: SchemaKind = "PROTOBUF"
 
-    def __init__(self, messages: Mapping[Any, Any] | None = None) -> None:
+    def __init__(
+        self, messages: Mapping[Any, Any] | None = None, *, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._limits = limits
         self._json_format = required("google.protobuf.json_format", extra="protobuf", user=_NAME)
         self._messages = list((messages or {}).items())
         for body, message in self._messages:
@@ -60,7 +66,7 @@ class ProtobufCodec(SchemaCodec):
     def bind_schema(self, body: Any, adapter: TypeAdapter[Any]) -> "ProtobufBody":
         """Find the message class."""
         if is_message_class(body):
-            return ProtobufBody(body, adapter, None)
+            return ProtobufBody(body, adapter, None, self._limits)
         message = next((one for kind, one in self._messages if kind is body or kind == body), None)
         if message is None:
             name = getattr(body, "__qualname__", None) or repr(body)
@@ -69,7 +75,7 @@ class ProtobufCodec(SchemaCodec):
                 f"{_NAME}({{{name}: {name}Message}}), with the class that protoc has generated"
             )
         fields = Fields(message, self._json_format, _names(adapter))
-        return ProtobufBody(message, adapter, fields)
+        return ProtobufBody(message, adapter, fields, self._limits)
 
     def encode(self, adapter: TypeAdapter[Any], body: Any) -> bytes:
         """As `bind` does for the type of this body."""
@@ -93,8 +99,11 @@ class ProtobufBody(SchemaBody):
     fields: None when the body is the message itself.
     """
 
-    def __init__(self, message: Any, adapter: TypeAdapter[Any], fields: Fields | None) -> None:
+    def __init__(
+        self, message: Any, adapter: TypeAdapter[Any], fields: Fields | None, limits: Limits
+    ) -> None:
         self._message = message
+        self._limits = limits
         self._adapter = adapter
         self._fields = fields
         descriptor = message.DESCRIPTOR
@@ -126,12 +135,18 @@ class ProtobufBody(SchemaBody):
         message = self._message()
         try:
             message.ParseFromString(data)
-            plain = message if self._fields is None else self._fields.values(message)
+            plain = message if self._fields is None else self._plain(self._fields, message)
+        except DecodeError:
+            raise
         except Exception as error:
+            # What it says may hold what the body does.
             raise DecodeError(
-                f"the bytes are no {message.DESCRIPTOR.full_name}: {error}"
+                f"the bytes are no {message.DESCRIPTOR.full_name}: {type(error).__name__}"
             ) from error
         return validated(self._adapter, plain if change is None else change(plain))
+
+    def _plain(self, fields: Fields, message: Any) -> dict[str, Any]:
+        return fields.values(message, Room(self._limits))
 
     def _made(self, body: Any) -> Any:
         if self._fields is None:

@@ -10,11 +10,37 @@ from typing import Any, Final
 
 import pydantic_core
 
+from dispytch.exceptions import DecodeError
+from dispytch.serialization.limits import Limits
+
 _WRAPPED: Final = frozenset(
     f"google.protobuf.{name}Value"
     for name in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
 )
 _JSON: Final = frozenset(f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue"))
+
+
+class Room:
+    """What one body may still hold that its bytes do not show."""
+
+    __slots__ = ("_left", "_limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._left = limits.values
+
+    def spend(self, values: int) -> None:
+        """Have so many values more.
+
+        Raises:
+            DecodeError: they are too many.
+        """
+        self._left -= values
+        if self._left < 0:
+            raise DecodeError(
+                f"the Protobuf body leaves more than {self._limits.values} fields at their "
+                "defaults; ProtobufCodec(limits=Limits(values=...)) allows more"
+            )
 
 
 class Fields:
@@ -32,7 +58,15 @@ class Fields:
         self._aliases = aliases
         self._nested: dict[str, Fields] = {self._name: self}
         self._fields: list[Any] = list(message.DESCRIPTOR.fields)
-        self._read_as = [(self._name_of(one), one) for one in self._fields]
+        self._names = {one.number: self._name_of(one) for one in self._fields}
+        open_ended = [one for one in self._fields if one.is_repeated]
+        self._lists = [self._names[one.number] for one in open_ended if not _is_map(one)]
+        self._maps = [self._names[one.number] for one in open_ended if _is_map(one)]
+        self._defaults = {
+            self._names[one.number]: _named(one, one.default_value)
+            for one in self._fields
+            if not one.has_presence and not one.is_repeated
+        }
         self._by_name = {name: one for one in self._fields for name in (one.name, one.json_name)}
 
     def message(self, values: Mapping[str, Any]) -> Any:
@@ -45,13 +79,22 @@ class Fields:
         self._fill(made, values)
         return made
 
-    def values(self, message: Any) -> dict[str, Any]:
-        """What a message holds; a field that can be absent, and is, is left away."""
-        return {
-            name: self._value(one, getattr(message, one.name))
-            for name, one in self._read_as
-            if not one.has_presence or message.HasField(one.name)
-        }
+    def values(self, message: Any, room: Room) -> dict[str, Any]:
+        """What a message holds; a field that can be absent, and is, is left away.
+
+        Raises:
+            DecodeError: there is no room for all that the message leaves at its default.
+        """
+        # The defaults are copied at once: a message of two bytes may have many of them.
+        found = dict(self._defaults)
+        found |= {name: [] for name in self._lists}
+        found |= {name: {} for name in self._maps}
+        room.spend(len(found))
+        names = self._names
+        for one, value in message.ListFields():
+            if one.number in names:
+                found[names[one.number]] = self._value(one, value, room)
+        return found
 
     def _name_of(self, one: Any) -> str:
         own, other = str(one.name), str(one.json_name)
@@ -109,15 +152,15 @@ class Fields:
         else:
             self._of(target)._fill(target, value)
 
-    def _value(self, one: Any, value: Any) -> Any:
+    def _value(self, one: Any, value: Any, room: Room) -> Any:
         if _is_map(one):
             kind = one.message_type.fields_by_name["value"]
-            return {key: self._single(kind, value[key]) for key in value}
+            return {key: self._single(kind, value[key], room) for key in value}
         if one.is_repeated:
-            return [self._single(one, each) for each in value]
-        return self._single(one, value)
+            return [self._single(one, each, room) for each in value]
+        return self._single(one, value, room)
 
-    def _single(self, one: Any, value: Any) -> Any:
+    def _single(self, one: Any, value: Any, room: Room) -> Any:
         if one.message_type is None:
             return _named(one, value)
         name = one.message_type.full_name
@@ -129,7 +172,7 @@ class Fields:
             return value.value
         if name in _JSON:
             return self._json.MessageToDict(value)
-        return self._of(value).values(value)
+        return self._of(value).values(value, room)
 
     def _of(self, message: Any) -> "Fields":
         name = message.DESCRIPTOR.full_name

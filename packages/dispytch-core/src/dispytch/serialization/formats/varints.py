@@ -1,4 +1,4 @@
-"""The place of a message in its Protobuf schema, as Confluent's format has it.
+"""Numbers of varying length, and the place of a message in its Protobuf schema, made of them.
 
 Source: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
 """
@@ -16,7 +16,7 @@ def written_indexes(path: Sequence[int]) -> bytes:
     """The indexes that lead to a message, counted first; the first message of all is one zero."""
     if list(path) == [0]:
         return b"\0"
-    return b"".join(map(_written, (len(path), *path)))
+    return b"".join(map(written_number, (len(path), *path)))
 
 
 def read_indexes(data: bytes) -> int:
@@ -33,7 +33,8 @@ def read_indexes(data: bytes) -> int:
     return position
 
 
-def _written(number: int) -> bytes:
+def written_number(number: int) -> bytes:
+    """A number as Avro and Confluent's indexes have it: zigzag, seven bits to a byte."""
     zigzag = (number << 1) ^ (number >> 63)
     data = bytearray()
     while zigzag > 0x7F:

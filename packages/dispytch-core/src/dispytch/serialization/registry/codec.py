@@ -1,4 +1,4 @@
-"""Bodies in Confluent's wire format: a zero, four bytes with the id of the schema, the body.
+"""Bodies in Confluent's wire format: what tells the schema, then the body.
 
 Source: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
 """
@@ -8,27 +8,35 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from dispytch.exceptions import ConfigurationError, DecodeError, EncodeError
+from dispytch.exceptions import ConfigurationError, EncodeError
 from dispytch.serialization.codec import BodyCodec, Change, Codec, Unresolved
-from dispytch.serialization.registry.asking import Asking
-from dispytch.serialization.registry.registry import SchemaRegistry
+from dispytch.serialization.registry.asking import Asking, PatientAsking
+from dispytch.serialization.registry.heads import read_head, written_head
+from dispytch.serialization.registry.kept import Kept
+from dispytch.serialization.registry.registry import SchemaId, SchemaRegistry
 from dispytch.serialization.registry.subjects import SubjectName, topic_subject
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec
 from dispytch.serialization.validation import validated
 
-_MAGIC: Final = 0
-_HEAD: Final = 5
+_SCHEMAS_KEPT: Final = 1_000
+_CHARACTERS_KEPT: Final = 32 * 2**20
+"""How many schemas of others are kept, and of how many characters in all."""
+
+_HEADS_KEPT: Final = 10_000
+"""For how many subjects and schemas of our own ids are kept: one for each topic, maybe."""
 
 
 class RegistryCodec(Codec):
     """A format whose schemas are kept by a registry, in Confluent's wire format.
 
     The schema of a body is registered, or looked up, at the first emit to a topic; the schema that
-    a body was written by is fetched when an event first has it. Both are kept for good: the
-    registry is not asked again.
+    a body was written by, with those that it refers to, is fetched when an event first has it. The
+    registry is not asked again for what it has answered. The id may stand before the body or in the
+    header ``__value_schema_id``, as a number or as a GUID.
 
     While the registry cannot be asked, an emit that needs it raises `RegistryUnavailable`, and an
-    event that needs it stays unsettled until it can.
+    event that needs it stays unsettled until it can; other events go on. What the registry does not
+    have makes an event undecodable.
 
     It also reads the content types of ``codec``, and so what foreign producers have labelled so.
 
@@ -60,13 +68,13 @@ class RegistryCodec(Codec):
         self.codec: Final = codec
         self.content_type = f"application/vnd.confluent.{codec.kind.lower()}"
         self.reads: tuple[str, ...] = (codec.content_type, *codec.reads)
-        self.heads: Final[dict[tuple[str, Schema], bytes]] = {}
-        self.written: Final[dict[int, Any]] = {}
+        self.heads: Final[Kept[bytes]] = Kept(_HEADS_KEPT)
+        self.written: Final[Kept[Any]] = Kept(_SCHEMAS_KEPT, most_bytes=_CHARACTERS_KEPT)
         self._registry = registry
         self._subject = subject
         self._auto_register = auto_register
-        self._writing = Asking(patient=False)
-        self._reading = Asking(patient=True)
+        self._writing = Asking()
+        self._reading = PatientAsking()
 
     def bind(self, body: Any, adapter: TypeAdapter[Any]) -> BodyCodec:
         """Bind the format to the type of body; nothing is asked yet."""
@@ -101,17 +109,21 @@ class RegistryCodec(Codec):
         """Register a schema, or look it up, and keep its id."""
         await self._writing.ask(key, partial(self._learn_id, key))
 
-    async def learn_schema(self, schema_id: int) -> None:
+    async def learn_schema(self, schema_id: SchemaId) -> None:
         """Fetch the schema that a body was written by, and keep it."""
         await self._reading.ask(schema_id, partial(self._learn_schema, schema_id))
 
+    async def close(self) -> None:
+        """Let go of the registry's connections; see `SchemaRegistry.close`."""
+        await self._registry.close()
+
     async def _learn_id(self, key: tuple[str, Schema]) -> None:
         ask = self._registry.register if self._auto_register else self._registry.look_up
-        schema_id = await ask(*key)
-        self.heads[key] = bytes([_MAGIC]) + schema_id.to_bytes(4, "big")
+        self.heads.keep(key, written_head(await ask(*key)))
 
-    async def _learn_schema(self, schema_id: int) -> None:
-        self.written[schema_id] = self.codec.parsed(await self._registry.text(schema_id))
+    async def _learn_schema(self, schema_id: SchemaId) -> None:
+        schema = await self._registry.schema(schema_id, self.codec.kind)
+        self.written.keep(schema_id, self.codec.parsed(schema), schema.characters)
 
 
 class _RegistryBody(BodyCodec):
@@ -129,18 +141,17 @@ class _RegistryBody(BodyCodec):
     def decode(self, data: bytes, change: Change | None = None) -> Any:
         if not data:
             return validated(self._adapter, None if change is None else change(None))
-        if data[0] != _MAGIC or len(data) < _HEAD:
-            raise DecodeError(
-                "the body does not begin with a zero and the id of a schema, as Confluent's wire "
-                "format has it"
-            )
+        return self.decode_by(b"", data, change)
+
+    def decode_by(self, schema_id: bytes, data: bytes, change: Change | None = None) -> Any:
+        framed = schema_id + data
+        of_schema, start = read_head(framed)
         written = None
         if self._codec.codec.resolves:
-            schema_id = int.from_bytes(data[1:_HEAD], "big")
-            written = self._codec.written.get(schema_id)
+            written = self._codec.written.get(of_schema)
             if written is None:
-                raise Unresolved(partial(self._codec.learn_schema, schema_id))
-        return self._body.read(data[_HEAD:], written, change)
+                raise Unresolved(partial(self._codec.learn_schema, of_schema), of_schema)
+        return self._body.read(framed[start:], written, change)
 
 
 class _TopicBody(BodyCodec):
@@ -158,7 +169,7 @@ class _TopicBody(BodyCodec):
         if head is None:
             head = self._head = self._codec.heads.get(self._key)
             if head is None:
-                raise Unresolved(partial(self._codec.learn_id, self._key))
+                raise Unresolved(partial(self._codec.learn_id, self._key), self._key)
         return head + self._body.write(body)
 
     def decode(self, data: bytes, change: Change | None = None) -> Any:
