@@ -67,6 +67,11 @@ class ServiceProcess:
         return self._log.read_text(errors="replace")[-6000:]
 
     @property
+    def whole_log(self) -> str:
+        """All that it has logged."""
+        return self._log.read_text(errors="replace")
+
+    @property
     def cpu_seconds(self) -> float:
         """The processor time that it has used."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()

@@ -54,21 +54,23 @@ class Scene:
         for service in self.services:
             service.kill()
 
+    def settings(self, **settings: Any) -> ServiceSettings:
+        """What the next service is told, by default and here."""
+        health = self._folder / f"service-{len(self.services)}.health"
+        return ServiceSettings(
+            **{
+                "url": self.url,
+                "topic": self.topic,
+                "group": self.group,
+                "journal": str(self._journal.path),
+                "health": str(health),
+                **settings,
+            }
+        )
+
     def start(self, **settings: Any) -> ServiceProcess:
         """Start one more service process; it may take a moment until it is ready."""
-        health = self._folder / f"service-{len(self.services)}.health"
-        service = ServiceProcess(
-            ServiceSettings(
-                **{
-                    "url": self.url,
-                    "topic": self.topic,
-                    "group": self.group,
-                    "journal": str(self._journal.path),
-                    "health": str(health),
-                    **settings,
-                }
-            )
-        )
+        service = ServiceProcess(self.settings(**settings))
         self.services.append(service)
         return service
 

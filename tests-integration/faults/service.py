@@ -20,6 +20,7 @@ from faults.step import Step
 from dispytch import (
     Batch,
     BatchFailed,
+    DeadLetterTopic,
     Event,
     EventListener,
     HandlerGroup,
@@ -58,6 +59,8 @@ class ServiceSettings:
     by: By = "topic"
     heals: bool = False
     """Whether the handler does its work on events that fail or stand still elsewhere."""
+    keeps_unhandled: bool = False
+    """Whether events that nobody takes are dead-lettered."""
 
 
 class AlwaysFails(Exception):
@@ -134,6 +137,7 @@ async def serve(settings: ServiceSettings) -> None:
         drain_timeout=settings.drain_timeout,
         stuck_after=settings.stuck_after,
         retry=RetryPolicy(attempts=settings.attempts, delay=0.1, factor=1.0),
+        unhandled=DeadLetterTopic() if settings.keeps_unhandled else "ignore",
     )
     listener.add_handler_group(group)
     reporting = asyncio.create_task(_report(listener.health, Path(settings.health)))
