@@ -1,7 +1,7 @@
 """What a message that is sent on keeps of the delivery that it repeats."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
@@ -9,8 +9,9 @@ from pamqp.header import ContentHeader
 
 from dispytch.messages import Lease, Message
 from dispytch.rabbitmq import RabbitMQEventConfig
-from dispytch.rabbitmq.driver import Properties
+from dispytch.rabbitmq.driver import Properties, write_properties
 from dispytch.rabbitmq.messages import RabbitMQDelivery, properties
+from dispytch.rabbitmq.properties import read_properties
 
 NATIVE: dict[str, Any] = {
     "number": 5,
@@ -38,15 +39,14 @@ GIVEN: dict[str, Any] = {
 
 
 def over_the_wire(sent: Properties) -> Properties:
-    received = ContentHeader()
-    received.unmarshal(ContentHeader(properties=sent).marshal())
-    return received.properties
+    return read_properties(write_properties(sent))
 
 
 def received(sent: Properties) -> RabbitMQDelivery:
     frame = Basic.Deliver("dispytch", 1, False, "x", "t")
     header = ContentHeader(properties=over_the_wire(sent))
-    return RabbitMQDelivery(Lease("t", "q"), "t", DeliveredMessage(frame, header, b"{}", None))  # type: ignore[arg-type]
+    delivered = DeliveredMessage(frame, header, b"{}", cast(Any, None))
+    return RabbitMQDelivery(Lease("t", "q"), "t", delivered, header.properties)
 
 
 def sent_on(first: RabbitMQDelivery, *more: tuple[str, bytes], **config: Any) -> Properties:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dispytch.messages import Delivery, Lease
 from dispytch.rabbitmq.driver import Channel, Delivered, close_channel, when_ended
 from dispytch.rabbitmq.failures import AmqpError, translated_failures
-from dispytch.rabbitmq.messages import RabbitMQDelivery
+from dispytch.rabbitmq.messages import delivery
 from dispytch.rabbitmq.probes import is_probe, send_flush
 from dispytch.rabbitmq.settlements import Settlements, Told
 from dispytch.rabbitmq.topology import GroupQueue
@@ -155,12 +155,11 @@ class Consumption:
         if self.active_since is None:
             self.active_since = asyncio.get_running_loop().time()
         self._settlements.delivered(delivered.delivery_tag)
-        if is_probe(delivered):
+        arrived = delivery(self.lease, self._topic_of, delivered)
+        if is_probe(delivered, arrived.properties):
             self.ack(delivered.delivery_tag)
-            self._arrived()
-            return
-        topic = self._topic_of(delivered.routing_key or "")
-        self.buffer.append(RabbitMQDelivery(self.lease, topic, delivered))
+        else:
+            self.buffer.append(arrived)
         self._arrived()
 
     def _cancelled(self, _frame: object) -> None:

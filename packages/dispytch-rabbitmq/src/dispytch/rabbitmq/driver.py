@@ -8,17 +8,19 @@ with one frame.
 import asyncio
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import cast
+from typing import Any, cast
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
-from aiormq import Channel
+from aiormq import Channel, TransportFactory
 from aiormq.abc import DeliveredMessage
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory
 from aiormq.exceptions import DeliveryError, PublishError
-from pamqp.commands import Basic
 
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.failures import AmqpError, failure, translated_failures
+from dispytch.rabbitmq.frames import FrameReader, properties_of, reference
+from dispytch.rabbitmq.properties import Properties, write_properties
 
 __all__ = [
     "Channel",
@@ -32,15 +34,37 @@ __all__ = [
     "ended",
     "frame_max",
     "open_channel",
+    "properties_of",
+    "reference",
     "server_version",
     "when_ended",
+    "write_properties",
 ]
 
 Connection = AbstractConnection
 Delivered = DeliveredMessage
 NotTaken = DeliveryError
-Properties = Basic.Properties
 Returned = PublishError
+
+
+class _Transport(TransportFactory):
+    """Connects as the driver does, and has it read each frame through a `FrameReader`."""
+
+    async def create(
+        self, url: Any, **options: Any
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        tls = url.scheme == "amqps"
+        factory = TLSTransportFactory() if tls else TCPTransportFactory()
+        reader, writer = await factory.create(url, **options)
+        return cast(asyncio.StreamReader, FrameReader(reader)), writer
+
+
+class _Connection(aio_pika.Connection):
+    """A connection that no message ends, whatever its properties are."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.kwargs["transport_factory"] = _Transport()
 
 
 async def connect(config: RabbitMQConfig, name: str) -> Connection:
@@ -62,6 +86,7 @@ async def connect(config: RabbitMQConfig, name: str) -> Connection:
         ssl_context=tls,
         client_properties=dict(own),
         heartbeat=config.heartbeat,
+        connection_class=_Connection,
     )
 
 

@@ -5,6 +5,11 @@ from datetime import datetime
 from typing import Any
 
 
+def written(text: str) -> bytes:
+    """The bytes of a text that came from the wire, with those that were not UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def text_or_bytes(value: bytes) -> str | bytearray:
     """A string where the bytes are UTF-8, else a byte array."""
     try:
@@ -28,7 +33,7 @@ def raw_or_null(value: Any) -> bytes | None:
 def _raw(value: Any) -> bytes:
     match value:
         case str():
-            return value.encode()
+            return written(value)
         case bytes() | bytearray():
             return bytes(value)
         case datetime():

@@ -32,9 +32,9 @@ async def send_probe(channel: Channel, queue: str) -> None:
         await channel.basic_publish(b"", exchange="", routing_key=queue, properties=properties)
 
 
-def is_probe(delivered: Delivered) -> bool:
+def is_probe(delivered: Delivered, properties: Properties) -> bool:
     """Whether a message is a probe, sent straight to its queue."""
-    return not delivered.exchange and delivered.header.properties.message_type == _PROBE
+    return not delivered.exchange and properties.message_type == _PROBE
 
 
 async def send_flush(channel: Channel, queue: str) -> None:

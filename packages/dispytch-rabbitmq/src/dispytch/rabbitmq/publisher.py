@@ -10,17 +10,23 @@ import asyncio
 from collections.abc import Iterator
 from functools import lru_cache
 from os import urandom
+from struct import Struct
 from typing import Final, cast
 
 from aiormq.abc import ChannelFrame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.frame import marshal
-from pamqp.header import ContentHeader
 
 from dispytch.exceptions import MessageTooLarge
-from dispytch.rabbitmq.driver import Channel, frame_max
+from dispytch.rabbitmq.driver import Channel, frame_max, reference, write_properties
 from dispytch.rabbitmq.outgoing import Outgoing
+
+_HEAD: Final = Struct(">BHI")
+_CONTENT: Final = Struct(">HHQ")
+_HEADER: Final = 2
+_BASIC: Final = 60
+_END: Final = b"\xce"
 
 _ROUTES: Final = 1024
 """For how many routing keys the first frame of a message is remembered."""
@@ -56,7 +62,7 @@ class Publisher:
             self._header(message),
             *self._body(message.body),
         ]
-        confirmation = self._confirmation(properties.message_id)
+        confirmation = self._confirmation(reference(properties.message_id))
         self._frames += frames
         # Eager tasks may have written everything before they are noted here.
         if self._writing is None or self._writing.done():
@@ -95,8 +101,15 @@ class Publisher:
         return marshal(frame, self._channel.number)
 
     def _header(self, message: Outgoing) -> bytes:
-        header = ContentHeader(properties=message.properties, body_size=len(message.body))
-        frame = marshal(header, self._channel.number)
+        properties = write_properties(message.properties)
+        frame = b"".join(
+            (
+                _HEAD.pack(_HEADER, self._channel.number, _CONTENT.size + len(properties)),
+                _CONTENT.pack(_BASIC, 0, len(message.body)),
+                properties,
+                _END,
+            )
+        )
         if len(frame) > self._frame_max:
             raise MessageTooLarge(
                 f"the headers of a message to {message.topic!r} have {len(frame)} bytes and must "

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from dispytch.messages import Header
 from dispytch.rabbitmq.driver import Properties
-from dispytch.rabbitmq.header_values import raws
+from dispytch.rabbitmq.header_values import raws, written
 
 _KEPT: Final = ("content_encoding", "correlation_id", "reply_to", "message_id", "app_id")
 _READ_AS_HEADERS: Final = {"type": "type", "message-id": "message_id"}
@@ -39,19 +39,29 @@ def stands_in(kept: dict[str, str], first: Properties, header: Header) -> bool:
     own = _READ_AS_HEADERS.get(name)
     if own is None or own not in kept or name in (first.headers or {}):
         return False
-    if kept[own].encode() == value:
+    if written(kept[own]) == value:
         return True
     del kept[own]
     return False
 
 
-def with_types(written: dict[str, Any], native: dict[str, Any]) -> dict[str, Any]:
+def with_types(given: dict[str, Any], native: dict[str, Any]) -> dict[str, Any]:
     """Headers with their first types, where they say what they said; empty arrays are kept too."""
     headers = {
         name: native[name] if name in native and raws(native[name]) == raws(value) else value
-        for name, value in written.items()
+        for name, value in given.items()
     }
     return headers | {name: value for name, value in native.items() if value == []}
+
+
+def as_they_came(headers: dict[str, Any], first: Properties) -> dict[str, bytes]:
+    """The bytes of those headers that are the ones of the delivery, untouched."""
+    native: dict[str, Any] = first.headers or {}
+    return {
+        name: raw
+        for name, raw in first.wire.items()
+        if name in headers and headers[name] is native.get(name)
+    }
 
 
 def without_delays(given: Properties) -> Properties:
@@ -63,6 +73,7 @@ def without_delays(given: Properties) -> Properties:
     deaths: list[Any] = [death for death in told if not _is_ours(death)]  # pyright: ignore[reportUnknownVariableType]
     if len(deaths) < len(told):  # pyright: ignore[reportUnknownArgumentType]
         given.headers = _with_deaths(headers, deaths)
+        given.wire.pop(_DEATHS, None)
     return given
 
 
