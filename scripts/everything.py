@@ -1,33 +1,45 @@
 """Every check and every test, step by step: what `make test` runs.
 
 Brokers that cannot be had are skipped, and named at the end; with ``REQUIRE_BROKERS=1`` a broker
-that is missing is a failure.
+that is missing is a failure. Where ``RABBITMQ_CHROOT`` names the root of a system with another
+RabbitMQ, see ``scripts/rabbitmq-chroot``, the tests of RabbitMQ are run on that one too.
 """
 
 import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from scripts.interpreters import WANTED, found
+
+CHROOT = "RABBITMQ_CHROOT"
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the workspace."""
+    """A command of the workspace, with variables of the environment for it alone."""
 
     name: str
     command: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def run(self) -> bool:
         """Run it, with its output passed through; whether it succeeded."""
         print(f"\n=== {self.name}: {' '.join(self.command)}", flush=True)
-        return subprocess.run(self.command, check=False).returncode == 0
+        environment = {**os.environ, **self.variables}
+        return subprocess.run(self.command, env=environment, check=False).returncode == 0
 
 
-def steps(versions: list[str]) -> list[Step]:
+def steps(versions: list[str], chroot: str | None) -> list[Step]:
     """What there is to do, the quick ones first."""
+    integration = ("hatch", "run", "integration")
+    other_rabbitmq = (
+        []
+        if chroot is None
+        else [Step(f"RabbitMQ of {chroot}", (*integration, "-k", "rabbitmq"), {CHROOT: chroot})]
+    )
     unit = [
         Step(f"unit tests on Python {version}", ("hatch", "run", f"unit.py{version}:test", "-q"))
         for version in versions
@@ -41,7 +53,8 @@ def steps(versions: list[str]) -> list[Step]:
         Step("documentation", ("hatch", "run", "documentation", "-q")),
         Step("cost of dispatch", ("hatch", "run", "guard")),
         Step("site", ("hatch", "run", "site")),
-        Step("integration tests", ("hatch", "run", "integration")),
+        Step("integration tests", integration),
+        *other_rabbitmq,
     ]
 
 
@@ -51,7 +64,7 @@ def main() -> int:
     os.environ["PATH"] = os.pathsep.join([*interpreters.values(), os.environ["PATH"]])
     lines: list[str] = []
     failed = False
-    for step in steps(list(interpreters)):
+    for step in steps(list(interpreters), os.environ.pop(CHROOT, None)):
         began = time.monotonic()
         succeeded = step.run()
         failed |= not succeeded

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node, run from the system's ``rabbitmq-server`` package."""
+"""A private RabbitMQ node, run from a ``rabbitmq-server`` package: the system's, or a chroot's."""
 
 import atexit
 import contextlib
@@ -16,6 +16,7 @@ from pathlib import Path
 from brokers.broker import BrokerUnavailable
 from brokers.certificates import Certificates
 from brokers.child import Child
+from brokers.chroot import Chroot
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 START_TIMEOUT = 60.0
@@ -94,12 +95,18 @@ end.
 
 
 class LocalRabbitMQ:
-    """One RabbitMQ node of our own: data, ports, cookie and name server apart from all others."""
+    """One RabbitMQ node of our own: data, ports, cookie and name server apart from all others.
+
+    Where ``RABBITMQ_CHROOT`` names the root of another system, see ``scripts/rabbitmq-chroot``, the
+    node is run from the package there.
+    """
 
     def __init__(self, certificates: Certificates | None = None) -> None:
-        if not (PROGRAMS / "rabbitmq-server").exists() or shutil.which("epmd") is None:
+        self._system = Chroot.from_environment("RABBITMQ_CHROOT")
+        if not self._system.has(PROGRAMS / "rabbitmq-server"):
             raise BrokerUnavailable(
-                f"no {PROGRAMS}/rabbitmq-server: install the package rabbitmq-server"
+                f"no {self._system.inside(PROGRAMS)}/rabbitmq-server: install the package "
+                "rabbitmq-server"
             )
         self._home = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
         self._port, self._dist_port, self._epmd_port, self._tls_port = _free_ports(4)
@@ -124,12 +131,12 @@ class LocalRabbitMQ:
     @property
     def provenance(self) -> str:
         """Where it comes from."""
-        return f"local process, {PROGRAMS}"
+        return f"local process, {self._system.inside(PROGRAMS)}"
 
     @property
     def version(self) -> str:
         """As the package names its folder."""
-        folders = sorted(PROGRAMS.parent.glob("lib/rabbitmq_server-*"))
+        folders = sorted(self._system.inside(PROGRAMS).parent.glob("lib/rabbitmq_server-*"))
         return folders[-1].name.partition("-")[2] if folders else "unknown"
 
     def start(self) -> None:
@@ -271,13 +278,20 @@ class LocalRabbitMQ:
         }
 
     def _spawn(self, *command: str) -> Child:
+        command = self._system.command(command, self._folders())
         return Child(command, self._home / "output.log", env=self._environment())
+
+    def _folders(self) -> list[Path]:
+        """What the programs need to see of this system."""
+        certificates = self._certificates
+        return [self._home, *([] if certificates is None else [certificates.authority.parent])]
 
     def _start_control(self) -> subprocess.Popen[str]:
         script = CONTROL.replace("NODE", f"{self._name}@localhost")
         name = f"control{uuid.uuid4().hex[:8]}@localhost"
+        command = ["erl", "-hidden", "-sname", name, "-noshell", "-eval", script]
         return subprocess.Popen(
-            ["erl", "-hidden", "-sname", name, "-noshell", "-eval", script],
+            self._system.command(command, self._folders()),
             env=self._environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
