@@ -101,7 +101,9 @@ class LocalRabbitMQ:
     node is run from the package there.
     """
 
-    def __init__(self, certificates: Certificates | None = None) -> None:
+    def __init__(self, certificates: Certificates | None = None, settings: str = "") -> None:
+        """One that asks for certificates, if given, and has more lines in its configuration."""
+        self._settings = settings
         self._system = Chroot.from_environment("RABBITMQ_CHROOT")
         if not self._system.has(PROGRAMS / "rabbitmq-server"):
             raise BrokerUnavailable(
@@ -249,7 +251,9 @@ class LocalRabbitMQ:
         secure = ""
         if self._certificates is not None:
             secure = SECURE.format(port=self._tls_port, certificates=self._certificates)
-        (self._home / "rabbitmq.conf").write_text(CONFIG.format(port=self._port) + secure)
+        (self._home / "rabbitmq.conf").write_text(
+            CONFIG.format(port=self._port) + secure + self._settings
+        )
         (self._home / "enabled_plugins").write_text("[rabbitmq_consistent_hash_exchange].\n")
         cookie = self._home / ".erlang.cookie"
         if not cookie.exists():

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
@@ -315,13 +316,15 @@ async def test_a_lone_ack_reaches_the_broker_by_itself(node: LocalRabbitMQ, url:
 async def test_a_deleted_queue_is_made_again(node: LocalRabbitMQ, url: str) -> None:
     async with setting(url) as at:
         consumer, producer = await at.consumer(), await at.producer()
-        await producer.send(at.messages(1))
-        (before,) = await take(consumer, 1)
-        await delete_queue(node, url)
-        await until(lambda: bool(at.revoked))
-        after = await sent_and_taken(producer, consumer, at)
-        assert before.lease.ended
-        assert after.lease is not before.lease
+        before = await sent_and_taken(producer, consumer, at)
+        # RabbitMQ 4 may tell the consumer before the queue is quite gone, about half of the times.
+        for times in range(1, 9):
+            await delete_queue(node, url)
+            await until(lambda: len(at.revoked) == times)  # noqa: B023 - it is awaited here
+            after = await sent_and_taken(producer, consumer, at)
+            assert before.lease.ended
+            assert after.lease is not before.lease
+            before = after
 
 
 async def test_a_deleted_queue_that_may_not_be_made_ends_the_consumer(
@@ -458,22 +461,24 @@ async def test_a_message_that_the_broker_refuses_fails_alone(url: str) -> None:
         assert list(seen) == [n for n in range(20) if n not in (3, 4, 7, 12)]
 
 
-async def test_a_message_above_the_brokers_limit_is_too_large(
-    node: LocalRabbitMQ, url: str
-) -> None:
-    before = node.eval("application:get_env(rabbit, max_message_size, 134217728).")
-    node.eval("application:set_env(rabbit, max_message_size, 100000).")
-    try:
-        async with setting(url) as at:
-            consumer, producer = await at.consumer(), await at.producer()
-            batch = [Message(at.topic, b"0"), Message(at.topic, bytes(100_001))]
-            with pytest.raises(SendError) as caught:
-                await producer.send([*batch, Message(at.topic, b"2")])
-            assert list(caught.value.failures) == [1]
-            assert isinstance(caught.value.failures[1], MessageTooLarge)
-            assert set(values(await take_all(consumer, 0.5))) == {0, 2}
-    finally:
-        node.eval(f"application:set_env(rabbit, max_message_size, {before}).")
+async def test_a_message_above_the_brokers_limit_is_too_large(strict_node: LocalRabbitMQ) -> None:
+    async with setting(strict_node.make_vhost()) as at:
+        consumer, producer = await at.consumer(), await at.producer()
+        batch = [Message(at.topic, b"0"), Message(at.topic, bytes(100_001))]
+        with pytest.raises(SendError) as caught:
+            await producer.send([*batch, Message(at.topic, b"2")])
+        assert list(caught.value.failures) == [1]
+        assert isinstance(caught.value.failures[1], MessageTooLarge)
+        assert set(values(await take_all(consumer, 0.5))) == {0, 2}
+
+
+@pytest.fixture(scope="module")
+def strict_node() -> Iterator[LocalRabbitMQ]:
+    """A node that takes no large messages, which since 4.0 cannot be told while it runs."""
+    node = LocalRabbitMQ(settings="max_message_size = 100000\n")
+    node.start()
+    yield node
+    node.stop()
 
 
 async def test_a_missing_exchange_is_made_again(node: LocalRabbitMQ, url: str) -> None:

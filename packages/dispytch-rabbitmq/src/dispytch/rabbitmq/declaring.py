@@ -67,7 +67,7 @@ async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQCon
                 for source, key in _sources(queue, config):
                     await channel.queue_bind(queue.name, source, key)
     except ChannelClosed as error:
-        raise translated(error, f"queue {queue.name!r}", config) from error
+        raise translated(error, f"queue {queue.name!r}", config, made=not passive) from error
 
 
 async def unbind_former(channel: Channel, queue: GroupQueue, config: RabbitMQConfig) -> None:
@@ -133,15 +133,18 @@ async def _declare_hash_exchange(
             if not passive:
                 for key in queue.routing_keys:
                     await channel.exchange_bind(name, config.exchange, key)
-    except ChannelClosed as error:
-        raise translated(error, where, config) from error
     except ClosedByBroker as error:
-        if "exchange type" not in error.text:
-            raise
-        raise TopologyError(
-            f"{where} cannot be made: RabbitMQ at {config.address} has not the plugin for it; run "
-            f"'rabbitmq-plugins enable {HASH_PLUGIN}' there, or use no partitions ({error.text})"
-        ) from error
+        # Before 3.13 it closes the connection over a type that it does not know, since then the
+        # channel.
+        if "exchange type" in error.text:
+            raise TopologyError(
+                f"{where} cannot be made: RabbitMQ at {config.address} does not have the plugin "
+                f"for it; run 'rabbitmq-plugins enable {HASH_PLUGIN}' there, or omit 'partitions' "
+                f"({error.text})"
+            ) from error
+        if isinstance(error, ChannelClosed):
+            raise translated(error, where, config) from error
+        raise
 
 
 def _sources(queue: GroupQueue, config: RabbitMQConfig) -> list[tuple[str, str]]:
@@ -151,11 +154,15 @@ def _sources(queue: GroupQueue, config: RabbitMQConfig) -> list[tuple[str, str]]
 
 
 def translated(
-    error: ChannelClosed, what: str, config: RabbitMQConfig
+    error: ChannelClosed, what: str, config: RabbitMQConfig, *, made: bool = False
 ) -> TopologyError | AmqpError:
-    """What the broker's refusal means; the refusal itself, where another attempt may help."""
+    """What the broker's refusal means; the refusal itself, where another attempt may help.
+
+    made: it was declared just before. If it is missing all the same, it is being deleted, and can
+        be made again once it is gone: RabbitMQ 4 tells its consumer before that.
+    """
     where = f"{what} in virtual host {config.vhost!r} of RabbitMQ at {config.address}"
-    if error.code == NOT_FOUND and "- no " in error.text:
+    if error.code == NOT_FOUND and "- no " in error.text and not made:
         return TopologyError(
             f"{where} is missing: declare it, or start with declare='auto' ({error.text})"
         )

@@ -8,10 +8,11 @@ from typing import Final
 
 from dispytch.exceptions import TopologyError
 from dispytch.rabbitmq.config import RabbitMQConfig
-from dispytch.rabbitmq.consumption import Consumption
+from dispytch.rabbitmq.consumption import Consumption, QueueGone
 from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, translated
 from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.failures import AmqpError, ChannelClosed, translated_failures
+from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link, backoff
 from dispytch.rabbitmq.topology import GroupQueue
 from dispytch.transport import OnRevoke
@@ -20,6 +21,8 @@ logger: logging.Logger = logging.getLogger("dispytch.rabbitmq")
 
 _GHOST_LOOKS: Final = 20
 _GHOST_PAUSE: Final = 0.1
+_DELETION_LOOKS: Final = 10
+_DELETION_PAUSE: Final = 0.1
 
 
 class QueueStream:
@@ -72,7 +75,10 @@ class QueueStream:
         try:
             await self._link.channel(prepare)
         except ChannelClosed as error:
-            raise translated(error, f"queue {self._queue.name!r}", self._config) from error
+            made = self._config.declare == "auto" and not self._queue.is_former
+            raise translated(
+                error, f"queue {self._queue.name!r}", self._config, made=made
+            ) from error
         self.current = consumption
         if self._stopped:
             consumption.stop()
@@ -96,6 +102,8 @@ class QueueStream:
             if not self._stopped:
                 with contextlib.suppress(AmqpError):
                     await lost.close()
+                if isinstance(reason, QueueGone):
+                    await self._outwait_the_deletion()
                 try:
                     await self._open_again()
                 except TopologyError as error:
@@ -123,6 +131,18 @@ class QueueStream:
             else:
                 logger.info("queue %s: consuming again", self._queue.name)
                 return
+
+    async def _outwait_the_deletion(self) -> None:
+        """Wait until a queue that is being deleted is gone, or as long as that should take.
+
+        RabbitMQ 4 tells the consumer first. A queue that is declared again too early may vanish
+        with the old one, or stay and hand nothing out.
+        """
+        for _ in range(_DELETION_LOOKS):
+            await asyncio.sleep(_DELETION_PAUSE)
+            with contextlib.suppress(AmqpError):
+                if not await ready_messages(self._link, [self._queue.name]):
+                    return
 
     async def _outwait_the_lost(self, channel: Channel) -> None:
         """Wait until the queue has no consumer, or as long as one of its own may be a ghost.
