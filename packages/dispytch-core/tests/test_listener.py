@@ -19,7 +19,9 @@ from dispytch import (
     EventEmitter,
     EventListener,
     HandlerGroup,
+    Header,
     RetryPolicy,
+    TopicSegment,
 )
 from dispytch.delivery import Outcomes
 from dispytch.exceptions import (
@@ -580,3 +582,36 @@ async def test_wrong_wiring_fails_at_start(
     group.handler(topic=topic)(handler)
     with pytest.raises(kind, match=f"(?s){text}"):
         await asyncio.wait_for(listening(url, group, dead_letter="halt").listen(), 5)
+
+
+class Incomplete(BaseModel):
+    items: "list[Missing]"  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        (Event[Incomplete], InvalidHandler),
+        (Event[list[Incomplete]], InvalidHandler),
+        (Annotated[Incomplete, Header()], DependencyError),
+        (Annotated[Incomplete, TopicSegment(alias="id")], DependencyError),
+    ],
+)
+async def test_a_type_that_names_what_is_not_there_is_refused_at_the_start(
+    url: str, annotation: Any, kind: type[Exception]
+) -> None:
+    group = HandlerGroup()
+
+    async def handle(given: Any) -> None: ...
+
+    handle.__annotations__["given"] = annotation
+    group.handler(topic="orders.{id}")(handle)
+    with pytest.raises(kind, match=r"handle.*`Missing` is not defined.*model_rebuild"):
+        async with listening(url, group):
+            pass
+
+
+async def test_so_is_a_reply_that_is_asked_for(url: str) -> None:
+    async with EventEmitter(url) as emitter:
+        with pytest.raises(ConfigurationError, match="`Missing` is not defined"):
+            await emitter.request(Note(text="?"), reply=Incomplete)

@@ -9,8 +9,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from pydantic import PydanticUserError, TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic import TypeAdapter
 
 from dispytch.backends import backend_from
 from dispytch.events import EventBase
@@ -35,6 +34,7 @@ from dispytch.serialization import (
     WireFormat,
     resolved,
 )
+from dispytch.serialization.adapters import Unvalidatable, adapter_of
 from dispytch.transport import Backend, Producer
 
 TimeoutCallback = Callable[[EventBase], Awaitable[None] | None]
@@ -316,8 +316,8 @@ def _adapter(reply: object) -> TypeAdapter[Any]:
 
 def _made(reply: Any) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(reply)
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        return adapter_of(reply)
+    except Unvalidatable as error:
         raise ConfigurationError(
             f"pydantic cannot validate a reply as {reply!r}: {error}"
         ) from error

@@ -308,9 +308,39 @@ async def test_defaults_are_kept_and_kept_apart(resolve: Resolve) -> None:
 async def test_the_innermost_and_the_optional_annotation(resolve: Resolve) -> None:
     async def handler(
         last: Annotated[Base, Dependency(lambda: 1)],
-        optional: Base | None = None,
+        optional: Annotated[int | None, Dependency(base)] = None,
         quoted: Annotated["Nowhere", Dependency(base)] = 0,  # type: ignore[name-defined]  # noqa: F821
     ) -> Any:
         return last, optional, quoted
 
     assert await resolve(handler) == (1, 40, 40)
+
+
+async def test_a_default_counts_where_the_annotation_cannot_be_evaluated(resolve: Resolve) -> None:
+    def dependency(
+        plain: "Nowhere" = 1,  # type: ignore[name-defined]  # noqa: F821
+        nested: "dict[str, Nowhere] | None" = None,  # type: ignore[name-defined]  # noqa: F821
+        syntax: "1 +" = 2,  # type: ignore[syntax]  # noqa: F722  # pyright: ignore
+        *,
+        by_name: "Nowhere" = 3,  # type: ignore[name-defined]  # noqa: F821
+    ) -> Any:
+        return plain, nested, syntax, by_name
+
+    async def handler(
+        made: Annotated[Any, Dependency(dependency)],
+        own: "Nowhere" = 4,  # type: ignore[name-defined]  # noqa: F821
+    ) -> Any:
+        return made, own
+
+    assert await resolve(handler) == ((1, None, 2, 3), 4)
+
+
+async def test_a_client_of_a_library_is_made_with_its_defaults(resolve: Resolve) -> None:
+    httpx = pytest.importorskip("httpx2")
+
+    async def handler(client: Annotated[Any, Dependency(httpx.AsyncClient)]) -> Any:
+        return client
+
+    client = await resolve(handler)
+    assert isinstance(client, httpx.AsyncClient)
+    await client.aclose()

@@ -51,8 +51,7 @@ class Reference:
         self.log.append(f"+{index}")
         if "generator" in node.kind:
             self._made.append(index)
-        if shared:
-            self._shared[index] = value
+        self._shared.setdefault(index, value)
         return value
 
     def finish(self) -> None:

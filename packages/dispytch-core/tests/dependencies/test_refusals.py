@@ -66,6 +66,10 @@ Two = Annotated[int, Dependency(two)]
 async def cycle(a: Annotated[int, Dependency(one)]) -> None: ...
 
 
+async def coroutine_of() -> int:
+    return 1
+
+
 async def itself(a: "Itself") -> None: ...
 
 
@@ -102,6 +106,21 @@ async def bare_and_typed(event: Event, user: Annotated[User, Dependency(of_user)
 
 
 async def opaque(*args: Any, **kwargs: Any) -> None: ...
+
+
+async def variadic(event: Event[User], *more: int) -> None: ...
+
+
+async def variadic_by_name(event: Event[User], **more: int) -> None: ...
+
+
+async def both_ways(a: Annotated[int, Dependency(coroutine_of)] = Dependency(needs_x)) -> None: ...
+
+
+async def in_a_union(a: Annotated[int, Dependency(coroutine_of)] | None = None) -> None: ...
+
+
+async def asks_in_vain(event: "Event[Nowhere] | None" = None) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
 async def of_opaque(a: Annotated[int, Dependency(lambda *args, **kwargs: 1)]) -> None: ...
@@ -171,6 +190,11 @@ REFUSALS: list[tuple[Callable[..., Any], type[ConfigurationError], str, str]] = 
     (of_builtin, DependencyError, "dependency `max`: its parameters cannot be read", "your own"),
     (async_in_thread, DependencyError, "dependency `coroutine` is async; thread=True", "block"),
     (generating, InvalidHandler, " is a generator", "must not yield"),
+    (variadic, InvalidHandler, ": it takes *more: int", "name what it needs"),
+    (variadic_by_name, InvalidHandler, ": it takes **more: int", "name what it needs"),
+    (both_ways, DependencyError, "parameter `a`: its annotation says where", "keep one of them"),
+    (in_a_union, DependencyError, "parameter `a`: Annotated stands for one member", "around"),
+    (asks_in_vain, DependencyError, "parameter `event`: its annotation", "TYPE_CHECKING"),
     (User, InvalidHandler, " is a class", "register a function or a bound method"),
 ]
 

@@ -56,7 +56,9 @@ async def test_a_bound_method_is_the_same_however_often_it_is_taken(resolve: Res
     assert (counted.calls, other.calls) == (1, 1)
 
 
-async def test_without_cache_it_is_made_for_each_parameter(resolve: Resolve) -> None:
+async def test_without_cache_it_is_made_for_each_parameter_and_the_first_one_is_shared(
+    resolve: Resolve,
+) -> None:
     counted, inner = Counted(), Counted()
 
     def outer(_: Annotated[int, Dependency(inner)]) -> int:
@@ -70,7 +72,7 @@ async def test_without_cache_it_is_made_for_each_parameter(resolve: Resolve) -> 
     ) -> tuple[int, int, int, int]:
         return a, b, c, d
 
-    assert await resolve(handler) == (1, 2, 2, 3)
+    assert await resolve(handler) == (1, 1, 1, 2)
     assert inner.calls == 1
 
 

@@ -1,16 +1,18 @@
 """Callables of every form, reduced to the function that is written in the source."""
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, get_args, get_origin
 
 
 def layers_of(target: Any) -> Iterator[Any]:
     """A callable, then what it wraps or calls, one by one, down to the function in the source.
 
-    It looks through partials, methods, classes, objects with ``__call__``, and wrappers that name
-    what they wrap, as ``functools.wraps`` does.
+    It looks through partials, methods, classes, also with type arguments, objects with
+    ``__call__``, and wrappers that name what they wrap, as ``functools.wraps`` does. What a mock
+    does is not known, and nothing lies within it.
     """
     while target is not None:
         yield target
@@ -27,7 +29,11 @@ def name_of(target: Any) -> str:
     """The name by which errors speak of a callable."""
     if isinstance(target, partial):
         return name_of(target.func)
-    return getattr(target, "__qualname__", None) or type(target).__qualname__
+    if get_args(target):
+        arguments = ", ".join(getattr(one, "__qualname__", str(one)) for one in get_args(target))
+        return f"{name_of(get_origin(target))}[{arguments}]"
+    name = None if is_mock(target) else getattr(target, "__qualname__", None)
+    return name or type(target).__qualname__
 
 
 def full_name_of(target: Any) -> str:
@@ -38,16 +44,31 @@ def full_name_of(target: Any) -> str:
 
 
 def identity_of(target: Callable[..., Any]) -> object:
-    """What two callables have in common exactly when they are the same.
+    """What two callables have in common exactly when they are the same: they are equal.
 
-    Every access makes a new bound method of the same function and object.
+    What cannot be hashed is equal to itself alone. Every access makes a new bound method of the
+    same function and object.
     """
     if isinstance(target, MethodType):
         return id(target.__self__), id(target.__func__)
-    return id(target)
+    try:
+        hash(target)
+    except Exception:
+        return id(target)
+    return target
+
+
+def is_mock(target: object) -> bool:
+    """Whether it is one of `unittest.mock`; it pretends to have whatever it is asked for."""
+    mock = sys.modules.get("unittest.mock")
+    return mock is not None and issubclass(type(target), mock.NonCallableMock)
 
 
 def _within(target: Any) -> Any:
+    if is_mock(target):
+        return None
+    if isinstance(get_origin(target), type):
+        return get_origin(target)
     if isinstance(target, type):
         return _maker(target)
     if hasattr(target, "__wrapped__"):

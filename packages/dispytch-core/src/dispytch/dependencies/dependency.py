@@ -36,7 +36,7 @@ def Dependency(  # noqa: N802
         Its parameters are provided like a handler's. What it returns is injected as it is: a
         context manager too is not entered.
     use_cache: made once for each run of the handler, however many ask for it; if False, made anew
-        for each parameter that asks for it.
+        for this parameter.
     thread: run in a worker thread, for functions that block. Context variables that it sets stay
         there.
     scope: ``"event"`` makes it for each run of a handler. ``"app"`` makes it once, when the

@@ -5,9 +5,6 @@ from inspect import Parameter
 from operator import attrgetter
 from typing import Any, Final, get_args, get_origin
 
-from pydantic import PydanticUserError
-from pydantic.errors import PydanticSchemaGenerationError
-
 from dispytch.dependencies.callables import full_name_of, function_of, identity_of
 from dispytch.dependencies.dependency import Marker, Provider
 from dispytch.dependencies.given import GivenReader
@@ -16,7 +13,11 @@ from dispytch.dependencies.kind import Kind, kind_of
 from dispytch.dependencies.overrides import Replacing
 from dispytch.dependencies.parameters import (
     annotation,
+    body_of,
+    check_alone,
+    check_markers,
     check_note,
+    concrete,
     notes,
     nothing_provides,
     parameters,
@@ -40,6 +41,7 @@ from dispytch.dependencies.yields import second_yield
 from dispytch.events import Event
 from dispytch.exceptions import DependencyError, InvalidHandler
 from dispytch.messages import Delivery, Message
+from dispytch.serialization.adapters import Unvalidatable
 from dispytch.topics import TopicPattern
 
 _THE_DELIVERY: Final = FromEvent(attrgetter("delivery"))
@@ -104,8 +106,10 @@ class Graph:
         """What provides a parameter; None where it keeps its default."""
         check_note(parameter.default, path)
         if isinstance(parameter.default, Marker):
+            check_alone(func, parameter, path)
             return self._result(parameter.default, path)
         asked = annotation(func, parameter, path)
+        check_markers(asked, parameter, path)
         if isinstance(parameter.default, HeaderMarker):
             return self._header(parameter.default, asked, parameter, path)
         if isinstance(parameter.default, SegmentMarker):
@@ -135,9 +139,11 @@ class Graph:
         if _is_event(asked):
             self._check_is_of_one_event(path)
             return self._event(asked, path)
-        if get_origin(asked) in (list, Sequence) and _is_event(get_args(asked)[0]):
-            self._check_takes_batches(path)
-            return self._event(get_args(asked)[0], path)
+        if get_origin(asked) in (list, Sequence):
+            each = next((one for one in layers(get_args(asked)[0]) if _is_event(one)), None)
+            if each is not None:
+                self._check_takes_batches(path)
+                return self._event(each, path)
         if asked is Message or asked is Delivery:
             self._check_is_of_one_event(path)
             return _THE_DELIVERY
@@ -147,7 +153,7 @@ class Graph:
         """The event, or the list of them, whose bodies are as ``asked`` says."""
         self._check_lives_with_an_event(path)
         self.takes_event = True
-        body = next(iter(get_args(asked)), Any)
+        body = body_of(asked, path)
         if body is not Any or path.is_of_handler:
             self.bodies.append((path, body))
             first_path, first = self.bodies[0]
@@ -162,9 +168,10 @@ class Graph:
         self, marker: HeaderMarker, asked: Any, parameter: Parameter, path: Path
     ) -> FromEvent:
         self._check_is_of_one_event(path)
+        asked = concrete(asked, path)
         try:
             return FromEvent(HeaderReader(marker, asked, parameter))
-        except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        except Unvalidatable as error:
             raise DependencyError(
                 f"{path}: a header cannot be had as {asked!r}, which pydantic cannot validate: "
                 f"{error}"
@@ -174,6 +181,7 @@ class Graph:
         self, marker: SegmentMarker, asked: Any, parameter: Parameter, path: Path
     ) -> FromEvent:
         self._check_is_of_one_event(path)
+        asked = concrete(asked, path)
         return FromEvent(segment_reader(marker, asked, parameter, path, self._topic, self._pattern))
 
     def _by_type(self, kind: type, parameter: Parameter, path: Path) -> Source | None:
@@ -216,8 +224,7 @@ class Graph:
             return Result(self._shared[key])
         self.steps.append(Step(self.call(kind, func, path, thread=thread), str(path)))
         step = len(self.steps) - 1
-        if marker.use_cache:
-            self._shared[key] = step
+        self._shared.setdefault(key, step)
         return Result(step)
 
     def _check_is_of_one_event(self, path: Path) -> None:

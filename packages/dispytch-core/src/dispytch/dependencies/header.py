@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from dispytch.dependencies.signature import layers
 from dispytch.events import Event
 from dispytch.exceptions import DependencyError, ParameterInvalid
+from dispytch.serialization.adapters import adapter_of
 
 _TEXTS = (str, bytes, bytearray)
 
@@ -49,12 +50,12 @@ class HeaderReader:
     """Reads one header, as a parameter asks for it.
 
     Raises:
-        DependencyError, or what pydantic raises for a type that it cannot validate.
+        Unvalidatable: pydantic cannot validate such a type.
     """
 
     def __init__(self, marker: HeaderMarker, annotation: Any, parameter: Parameter) -> None:
         self._name = marker.name or parameter.name.replace("_", "-")
-        self._adapter: TypeAdapter[Any] = TypeAdapter(
+        self._adapter: TypeAdapter[Any] = adapter_of(
             str if annotation is Parameter.empty else annotation
         )
         self._takes_all = any(map(_is_collection, layers(annotation)))

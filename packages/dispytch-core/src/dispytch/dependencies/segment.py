@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import Annotated, Any
 
-from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from dispytch.dependencies.path import Path
 from dispytch.events import Event
 from dispytch.exceptions import DependencyError, ParameterInvalid
+from dispytch.serialization.adapters import Unvalidatable, adapter_of
 from dispytch.topics import TopicPattern
 
 
@@ -105,8 +105,8 @@ def segment_reader(
 def _adapter(marker: SegmentMarker, annotation: Any, path: Path) -> TypeAdapter[Any]:
     constrained: Any = Annotated[annotation, marker.constraints]
     try:
-        return TypeAdapter[Any](constrained)
-    except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
+        return adapter_of(constrained)
+    except Unvalidatable as error:
         raise DependencyError(
             f"{path}: pydantic cannot validate a segment as {annotation!r}: {error}"
         ) from error

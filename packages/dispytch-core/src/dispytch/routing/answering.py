@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Never, NoReturn, get_args, get_origin
 
-from pydantic import PydanticUserError, TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic import TypeAdapter
 
 from dispytch.dependencies.signature import UNKNOWN, returned_by
 from dispytch.exceptions import EncodeError, InvalidHandler
 from dispytch.messages import Delivery, Message
 from dispytch.replies import Asked, ReplyWriter
+from dispytch.serialization.adapters import Unvalidatable, adapter_of
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -89,8 +89,8 @@ def _adapter(returned: Any, told: bool | None, name: str) -> TypeAdapter[Any]:
     if returned is UNKNOWN:
         return TypeAdapter(Any)
     try:
-        return TypeAdapter(returned)
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        return adapter_of(returned)
+    except Unvalidatable as error:
         if told is None:
             # Nobody may ever ask it, and without requests it may return whatever it likes.
             return TypeAdapter(Any)

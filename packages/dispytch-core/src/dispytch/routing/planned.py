@@ -6,8 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, cast
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic import ConfigDict, TypeAdapter
 
 from dispytch.batch import NextBatch, alone, wrap_batch
 from dispytch.dead_letters import FailurePolicy
@@ -23,6 +22,7 @@ from dispytch.routing.decoding import decoding, plan_upcasts
 from dispytch.routing.registration import Registration
 from dispytch.routing.route import Batching, Route
 from dispytch.serialization import Bodies, Codecs
+from dispytch.serialization.adapters import Unvalidatable, adapter_of
 from dispytch.serialization.formats.protobuf import is_message_class
 from dispytch.topics import TopicPattern
 from dispytch.upcasts import Upcasts
@@ -175,8 +175,8 @@ def _adapter(registration: Registration, body: Any) -> TypeAdapter[Any]:
         # It is no type of pydantic's; the codec has made the message, and there it ends.
         return TypeAdapter(body, config=ConfigDict(arbitrary_types_allowed=True))
     try:
-        return TypeAdapter(body)
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        return adapter_of(body)
+    except Unvalidatable as error:
         raise InvalidHandler(
             f"handler {registration.name} takes Event[{body!r}], "
             f"which pydantic cannot validate: {error}"

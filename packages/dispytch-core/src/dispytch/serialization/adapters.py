@@ -1,0 +1,32 @@
+"""Types that pydantic is to validate, made ready at start."""
+
+from typing import Any
+
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError
+
+
+class Unvalidatable(TypeError):
+    """Pydantic cannot validate this type, or it names what is not there; the text says why."""
+
+
+def adapter_of(kind: Any) -> TypeAdapter[Any]:
+    """What validates and writes values of a type.
+
+    Raises:
+        Unvalidatable: there is no such thing, or not yet.
+    """
+    try:
+        adapter = TypeAdapter[Any](kind)
+        if not adapter.pydantic_complete:
+            # Pydantic would say so at the first value.
+            adapter.rebuild(raise_errors=True)
+    except PydanticUndefinedAnnotation as error:
+        raise Unvalidatable(
+            f"`{error.name}` is not defined; define or import it at module level, outside of "
+            "`if TYPE_CHECKING`, before the start, or call model_rebuild() on the model that "
+            "names it"
+        ) from error
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
+        raise Unvalidatable(str(error)) from error
+    return adapter
