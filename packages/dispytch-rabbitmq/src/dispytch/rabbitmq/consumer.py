@@ -14,9 +14,10 @@ from dispytch.rabbitmq.failures import AmqpError
 from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.partitions import SHARE_WITHIN, Partitions
+from dispytch.rabbitmq.starving import Starving
 from dispytch.rabbitmq.stream import QueueStream
 from dispytch.rabbitmq.topology import GroupQueue, roster_name, temporary_queues
-from dispytch.transport import Consumer, OnRevoke, Subscription
+from dispytch.transport import CONNECTION, Consumer, OnRevoke, Subscription
 
 PREFETCH_MAX = 65535
 _TURNS: Final = 4
@@ -50,6 +51,7 @@ class RabbitMQConsumer(Consumer):
             QueueStream(queue, share, self._link, config, self._arrived.set) for queue in queues
         ]
         self._partitions = self._shared(queues)
+        self._starving = Starving()
         self._keepers: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
         self._stopped = False
@@ -142,11 +144,24 @@ class RabbitMQConsumer(Consumer):
                 f"RabbitMQ at {self._config.address} does not say how long its queues are: "
                 f"{str(error) or f'no answer within {self._config.connect_timeout:g} s'}"
             ) from error
+        self._starving.look(held, ready)
         return {
             each.lease.stream: ready[each.lease.stream] + len(each.buffer)
             for each in held
             if each.lease.stream in ready
         }
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """See `Consumer.problems`: a broker that is away, and queues of which nothing comes."""
+        if self._stopped:
+            return {}
+        if (away := self._link.away) is not None:
+            return {CONNECTION: away}
+        told = {f"queue {stream.name}": stream.problem for stream in self._streams}
+        told |= {f"queue {name}": starved for name, starved in self._starving.problems.items()}
+        told |= {each.roster: each.problem for each in self._partitions}
+        return {name: sentence for name, sentence in told.items() if sentence is not None}
 
     def pause(self, lease: Lease) -> None:
         """Hand out nothing of this queue; the broker's prefetch bounds what is held back."""

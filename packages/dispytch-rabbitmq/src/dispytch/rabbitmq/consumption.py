@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dispytch.messages import Delivery, Lease
 from dispytch.rabbitmq.driver import Channel, Delivered, close_channel, when_ended
-from dispytch.rabbitmq.failures import AmqpError, translated_failures
+from dispytch.rabbitmq.failures import AmqpError, failure, translated_failures
 from dispytch.rabbitmq.messages import delivery
 from dispytch.rabbitmq.probes import is_probe, send_flush
 from dispytch.rabbitmq.settlements import Settlements, Told
@@ -17,6 +18,9 @@ from dispytch.rabbitmq.topology import GroupQueue
 CONSUMER_TAG = "dispytch"
 TELL_AFTER = 0.005
 """Seconds for which settlements may wait for others, to go to the broker together."""
+
+TELLING_TAKES = 5.0
+"""Seconds after which settlements that the connection does not take are a problem."""
 
 
 class QueueGone(AmqpError):
@@ -59,6 +63,10 @@ class Consumption:
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self._unsynced = False
+        self._telling_since: float | None = None
+        self.deliveries: int = 0
+        self.progressed: bool = False
+        """Whether core has settled anything of it."""
         self._is_quorum = queue.arguments.get("x-queue-type") == "quorum"
         self._told = False
         self._channel: Channel | None = None
@@ -78,6 +86,7 @@ class Consumption:
                 self.lease.stream, self._delivered, consumer_tag=CONSUMER_TAG
             )
         self._teller = asyncio.create_task(self._tell_when_due(channel), name="dispytch-acks")
+        self._teller.add_done_callback(self._teller_ended)
 
     @property
     def holds(self) -> bool:
@@ -85,9 +94,24 @@ class Consumption:
         return self._channel is not None and not self.lease.ended and self.given_up is None
 
     @property
+    def outstanding(self) -> int:
+        """How many deliveries the broker waits for, of which it hands out only so many."""
+        return self._settlements.unsettled
+
+    @property
     def handed_out(self) -> int:
         """How many deliveries core has and has not settled."""
         return 0 if self.lease.ended else self._settlements.unsettled - len(self.buffer)
+
+    @property
+    def problem(self) -> str | None:
+        """Why what is settled does not get to the broker, or None."""
+        if self._telling_since is None:
+            return None
+        lasts = time.monotonic() - self._telling_since
+        if lasts < TELLING_TAKES:
+            return None
+        return f"acks of queue {self.lease.stream} have not got through, since {lasts:.0f} s"
 
     @property
     def ready(self) -> bool:
@@ -97,6 +121,7 @@ class Consumption:
     def ack(self, tag: int) -> None:
         """The delivery is done."""
         if not self.lease.ended:
+            self.progressed = True
             self._settlements.ack(tag)
             self._settled()
 
@@ -155,9 +180,11 @@ class Consumption:
         if self.active_since is None:
             self.active_since = asyncio.get_running_loop().time()
         self._settlements.delivered(delivered.delivery_tag)
+        self.deliveries += 1
         arrived = delivery(self.lease, self._topic_of, delivered)
         if is_probe(delivered, arrived.properties):
-            self.ack(delivered.delivery_tag)
+            self._settlements.ack(delivered.delivery_tag)
+            self._settled()
         else:
             self.buffer.append(arrived)
         self._arrived()
@@ -194,13 +221,17 @@ class Consumption:
         self._due.set()
 
     async def _tell_when_due(self, channel: Channel) -> None:
-        with contextlib.suppress(AmqpError), translated_failures():
-            while True:
-                await self._due.wait()
-                self._due.clear()
-                overdue, self._overdue = self._overdue, False
-                await self._tell(channel, everything=overdue)
-                self._set_timer()
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            overdue, self._overdue = self._overdue, False
+            await self._tell(channel, everything=overdue)
+            self._set_timer()
+
+    def _teller_ended(self, teller: asyncio.Task[None]) -> None:
+        # Without it, nothing more is settled: the queue has to be consumed anew.
+        if not teller.cancelled():
+            self._end(failure(teller.exception()))
 
     async def _tell(self, channel: Channel, *, everything: bool) -> None:
         # One at a time, as the order of what is told must be that in which it was taken.
@@ -209,9 +240,11 @@ class Consumption:
                 return
             settlements = self._settlements
             told = settlements.take_all() if everything else settlements.take_runs()
+            self._telling_since = time.monotonic()
             await self._write(channel, told)
             if settlements.untold >= self._enough:
                 await self._write(channel, settlements.take_all())
+            self._telling_since = None
 
     async def _write(self, channel: Channel, told: Told) -> None:
         self._told = True

@@ -54,6 +54,13 @@ class Link:
             return None
         return self._connection
 
+    @property
+    def away(self) -> str | None:
+        """Why there is no connection, in a sentence; None while there is one."""
+        if self.live is not None:
+            return None
+        return self.trouble or f"the connection to RabbitMQ at {self._config.address} was lost"
+
     async def open(self) -> Connection:
         """Connect, trying again for as long as the connect timeout lasts.
 

@@ -12,6 +12,7 @@ short of memory no longer reads from a connection that publishes.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 
 from dispytch.rabbitmq.closing import close_all
@@ -29,6 +30,9 @@ logger: logging.Logger = logging.getLogger("dispytch.rabbitmq")
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at how many members there are."""
+
+LACKING_AFTER = 30.0
+"""Seconds after which holding less than a fair share is a problem."""
 
 SHARE_WITHIN = 4 * LOOK_EVERY
 """Seconds that a new member gives the others to give up what is its share."""
@@ -49,7 +53,8 @@ class Partitions:
     def __init__(
         self, roster: str, streams: Sequence[QueueStream], link: Link, config: RabbitMQConfig
     ) -> None:
-        self._roster = roster
+        self.roster: str = roster
+        self._lacking_since: float | None = None
         self._streams = streams
         self._link = link
         self._config = config
@@ -65,6 +70,24 @@ class Partitions:
         held = sum(stream.held for stream in self._streams)
         return held >= len(self._streams) // self.members
 
+    @property
+    def problem(self) -> str | None:
+        """Why it holds less than it may expect to, or None."""
+        if (away := self._link.away) is not None:
+            return f"the members of the group cannot be counted at {self.roster}: {away}"
+        if self.settled:
+            self._lacking_since = None
+            return None
+        since = self._lacking_since = self._lacking_since or time.monotonic()
+        if (lasts := time.monotonic() - since) < LACKING_AFTER:
+            return None
+        held = sum(stream.held for stream in self._streams)
+        return (
+            f"it holds {held} of the {len(self._streams)} partitions of {self.roster}, for "
+            f"{lasts:.0f} s, although {self.members} members share them: see who consumes the "
+            "others, and whether they have a leader"
+        )
+
     async def open(self) -> None:
         """Be counted as a member, and find out what it holds.
 
@@ -74,15 +97,15 @@ class Partitions:
         """
 
         async def join(channel: Channel) -> None:
-            await declare_roster(channel, self._roster, self._config)
+            await declare_roster(channel, self.roster, self._config)
             with translated_failures():
-                await channel.basic_consume(self._roster, _ignored, no_ack=True)
+                await channel.basic_consume(self.roster, _ignored, no_ack=True)
             await self._look(channel)
 
         try:
             await self._link.channel(join)
         except ChannelClosed as error:
-            raise translated(error, f"queue {self._roster!r}", self._config) from error
+            raise translated(error, f"queue {self.roster!r}", self._config) from error
 
     def close(self) -> None:
         """Send no more probes; it is a member until its link is closed."""
@@ -95,7 +118,7 @@ class Partitions:
             try:
                 await self._keep_sharing(on_revoke)
             except AmqpError as error:
-                logger.info("members of the group, at %s: %s", self._roster, error)
+                logger.info("members of the group, at %s: %s", self.roster, error)
             for wait in backoff():
                 await asyncio.sleep(wait)
                 with contextlib.suppress(AmqpError):
@@ -128,7 +151,7 @@ class Partitions:
 
     async def _look(self, channel: Channel) -> None:
         with translated_failures():
-            counted = await channel.queue_declare(self._roster, passive=True)
+            counted = await channel.queue_declare(self.roster, passive=True)
         members = counted.consumer_count or 1
         if members != self.members:
             # What a member that has left was holding is somebody's now.

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,7 @@ from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.failures import AmqpError, ChannelClosed, translated_failures
 from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link, backoff
+from dispytch.rabbitmq.losses import Losses
 from dispytch.rabbitmq.topology import GroupQueue
 from dispytch.transport import OnRevoke
 
@@ -42,6 +44,7 @@ class QueueStream:
         self._config = config
         self._arrived = arrived
         self._stopped = False
+        self._losses = Losses(queue.name, time.monotonic)
         self.current: Consumption = self._consumption()
 
     @property
@@ -53,6 +56,16 @@ class QueueStream:
         if self._queue.hash_exchange is not None and self.current.active_since is None:
             return False
         return self.current.holds
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self._queue.name
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing comes of it, or nothing that is settled; None while all is well."""
+        return self._losses.problem(progressed=self.current.progressed) or self.current.problem
 
     async def open(self, *, again: bool = False) -> None:
         """Consume the queue, declared as the mode says, under a new lease.
@@ -98,6 +111,7 @@ class QueueStream:
                 await asyncio.shield(lost.given_up)
             else:
                 logger.warning("queue %s: %s", self._queue.name, reason)
+                self._losses.lost(str(reason), progressed=lost.progressed)
                 await on_revoke([lost.lease])
             if not self._stopped:
                 with contextlib.suppress(AmqpError):
@@ -120,15 +134,18 @@ class QueueStream:
         self.current.stop()
 
     async def _open_again(self) -> None:
+        await asyncio.sleep(self._losses.pause)
         for wait in backoff():
             try:
                 await self.open(again=True)
             except AmqpError as error:
+                self._losses.failed(str(error))
                 logger.warning(
                     "queue %s: %s; trying again in %.1f s", self._queue.name, error, wait
                 )
                 await asyncio.sleep(wait)
             else:
+                self._losses.back()
                 logger.info("queue %s: consuming again", self._queue.name)
                 return
 
