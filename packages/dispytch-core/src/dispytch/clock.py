@@ -9,14 +9,18 @@ from time import monotonic
 from time import time as since_the_epoch
 from typing import Final, Protocol
 
-_OF_SERVICE: Final[ContextVar[Callable[[], float]]] = ContextVar(
-    "dispytch_service_time", default=monotonic
-)
+_OF_SERVICE: Final[ContextVar["Clock | None"]] = ContextVar("dispytch_service_clock", default=None)
 
 
 def service_time() -> Callable[[], float]:
     """What gives the time of the service that runs this task; outside of one, `time.monotonic`."""
-    return _OF_SERVICE.get()
+    clock = _OF_SERVICE.get()
+    return monotonic if clock is None else clock.time
+
+
+def service_clock() -> "Clock":
+    """The clock of the service that runs this task; outside of one, the event loop's."""
+    return _OF_SERVICE.get() or Clock.of_loop()
 
 
 class Timer(Protocol):
@@ -60,5 +64,5 @@ class Clock:
         return cls(time=monotonic if is_monotonic else loop.time, call_at=loop.call_at)
 
     def govern(self) -> None:
-        """Have `service_time` give this one's, in this task and in those that it starts."""
-        _OF_SERVICE.set(self.time)
+        """Have `service_clock` give this one, in this task and in those that it starts."""
+        _OF_SERVICE.set(self)

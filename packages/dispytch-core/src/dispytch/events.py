@@ -1,7 +1,7 @@
 """Events: as a service emits them (`EventBase`) and as a handler receives them (`Event`)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MemberDescriptorType
 from typing import Any, ClassVar, Generic
@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
 from dispytch.exceptions import DecodeError, DependencyError
+from dispytch.gates import Waiting
 from dispytch.identity import Identity, new_uuid, utc_now
 from dispytch.messages import Delivery, present
 from dispytch.topics import TopicPattern
@@ -136,6 +137,8 @@ class Event(ProvidedValues, Generic[Body]):
     attempt: int = 1
     handler: str = ""
     pattern: TopicPattern | None = None
+    claim: Waiting | None = field(default=None, repr=False)
+    """Where a run stands that a limit has postponed; for the limits that come with dispytch."""
 
     @property
     def id(self) -> str:

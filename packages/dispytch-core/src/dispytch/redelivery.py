@@ -16,6 +16,7 @@ ATTEMPT: Final = "dispytch-attempt"
 FAILURES: Final = "dispytch-failures"
 FIRST_ATTEMPT: Final = "dispytch-first-attempt"
 DUE: Final = "dispytch-due"
+WAITING_SINCE: Final = "dispytch-waiting-since"
 
 
 def retry_topic(group: str) -> str:
@@ -38,6 +39,7 @@ class Redelivery:
     failures: how many attempts count as failed by now.
     first_attempt, due: when the first attempt began, and when this one may, in milliseconds since
         the epoch; None: unknown, and now.
+    waiting_since: when it first asked a limit that has postponed it ever since; likewise.
     """
 
     topic: str
@@ -47,6 +49,7 @@ class Redelivery:
     failures: int = 0
     first_attempt: int | None = None
     due: int | None = None
+    waiting_since: int | None = None
 
     @classmethod
     def of(cls, delivery: Delivery) -> "Redelivery":
@@ -70,6 +73,7 @@ class Redelivery:
             failures=_number(headers, FAILURES) or 0,
             first_attempt=_number(headers, FIRST_ATTEMPT),
             due=_number(headers, DUE),
+            waiting_since=_number(headers, WAITING_SINCE),
         )
 
     def message(self, delivery: Delivery, group: str) -> Message:
@@ -79,6 +83,7 @@ class Redelivery:
             FAILURES: self.failures,
             FIRST_ATTEMPT: self.first_attempt,
             DUE: self.due,
+            WAITING_SINCE: self.waiting_since,
         }
         headers = [*original_headers(delivery.headers), *origin(delivery)]
         texts = {HANDLER: self.handler, HANDLER_TOPIC: self.handler_topic}

@@ -8,11 +8,14 @@ from contextvars import ContextVar
 
 import pytest
 
+from dispytch.clock import Clock
 from dispytch.delivery import Engine
 from dispytch.delivery.attempt import Attempt
 from dispytch.delivery.engine import Handle
 from dispytch.delivery.lanes import Lanes, Ordering
 from dispytch.exceptions import EventHalted, TransportError
+from dispytch.gates import Gate as LimitGate
+from dispytch.gates import Waiting
 from dispytch.messages import Delivery, Lease
 from dispytch.transport import Consumer
 
@@ -121,6 +124,17 @@ async def running(
         engine.stop()
         async with asyncio.timeout(10):
             await run
+
+
+class Shut(LimitGate):
+    """A limit that lets nothing through."""
+
+    def is_open(self, now: float) -> bool:
+        return False
+
+    def take(self, now: float) -> None: ...
+
+    def put_back(self, now: float) -> None: ...
 
 
 class Gate:
@@ -409,3 +423,42 @@ async def test_a_thousand_parked_wakeups_leave_nothing_behind(consumer: FakeCons
             consumer.give(b"a")
             await consumer.acknowledged(count)
         assert len(engine._pool._parked) <= 4
+
+
+@pytest.mark.parametrize("end", ["revoked", "stopped", "halted", "lost while it ran"])
+@pytest.mark.parametrize("due", [0.0, 3600.0], ids=["ready again", "waiting"])
+async def test_what_never_comes_back_keeps_no_place_of_a_limit(
+    consumer: FakeConsumer, end: str, due: float
+) -> None:
+    loop, gate, handed_back = asyncio.get_running_loop(), Gate(), asyncio.Event()
+    claim, behind, shut = Waiting(Clock.of_loop()), Waiting(Clock.of_loop()), Shut()
+    freed = claim.wait("limit", [shut], loop.time)
+    revoking: list[asyncio.Task[None]] = []
+    behind.wait("limit", [shut], loop.time)
+    assert shut.place(behind) == 1
+
+    async def handle(
+        delivery: Delivery, owed: Sequence[Attempt] | None
+    ) -> Sequence[Attempt] | None:
+        if delivery.key != b"limited":
+            await gate(delivery, owed)
+            return None
+        if end == "lost while it ran":
+            revoking.append(asyncio.create_task(engine.revoke([consumer.lease])))
+            await asyncio.sleep(0)
+        elif end == "halted":
+            loop.call_soon(engine.cut_short)
+        handed_back.set()
+        return [Attempt(None, 1, 0, 0.0, 0.0, loop.time() + due, freed, claim)]  # type: ignore[arg-type]
+
+    async with running(handle, consumer, concurrency=1, drain_timeout=0.05) as engine:
+        consumer.give(b"limited", b"other")
+        await handed_back.wait()
+        if end == "revoked":
+            await engine.revoke([consumer.lease])
+        elif end == "stopped":
+            engine.stop()
+        async with asyncio.timeout(5):
+            while shut.place(behind):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0)
+    await asyncio.gather(*revoking)

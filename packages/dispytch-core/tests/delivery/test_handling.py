@@ -30,7 +30,7 @@ from dispytch.exceptions import (
     TransportError,
 )
 from dispytch.messages import Delivery, Lease, Message
-from dispytch.middleware import Next
+from dispytch.middleware import Next, RateLimit, wrap
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Route, Router
 from dispytch.serialization import Bodies, CloudEvents, Codecs
@@ -503,6 +503,21 @@ async def test_a_run_that_is_postponed_beyond_the_hold_limit_goes_through_the_br
     assert (message.topic, delay) == ("billing.retry", 2000.0)
     assert setup.producer.headers["dispytch-attempt"] == "1"
     assert setup.producer.headers["dispytch-failures"] == "0"
+
+
+async def test_a_run_that_waits_for_its_turn_at_the_broker_is_back_early_and_with_its_rank() -> (
+    None
+):
+    run = wrap(Handler(), [RateLimit(1, per=3600)])
+    setup = Setup(route(run), broker=Broker(delay=True, hold_limit=1500))
+    assert await setup.handle(delivery(), None) is None
+    before = time.time() * 1000
+    assert await setup.handle(delivery(), None) is None
+    ((message, delay),) = setup.producer.sent
+    assert message.topic == "billing.retry"
+    assert delay == pytest.approx(3590, abs=1)
+    since = int(setup.producer.headers["dispytch-waiting-since"])
+    assert before - 1 <= since <= time.time() * 1000 + 1
 
 
 DELAYED = RetryPolicy(attempts=3, delay=10.0, factor=1.0, jitter=False, delayed=True)

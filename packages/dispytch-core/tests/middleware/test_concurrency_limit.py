@@ -85,11 +85,12 @@ async def test_nothing_is_kept_when_all_have_ended(
 async def test_a_cancelled_run_gives_its_place_back(runs: Runs, an_event: Any) -> None:
     for number in range(2):
         await runs.start(an_event(position=number))
-    freed = await runs.start(an_event(position=2))
+    third = an_event(position=2)
+    freed = await runs.start(third)
     assert freed is not None
     await runs.cancel(0)
     assert freed.done()
-    assert await runs.start(an_event(position=2)) is None
+    assert await runs.start(third) is None
 
 
 async def test_who_asks_again_keeps_its_turn(runs: Runs, an_event: Any, clock: Any) -> None:
@@ -119,17 +120,43 @@ async def test_a_place_that_nobody_comes_for_goes_to_the_next(
     assert await runs.start(events[2]) is not None
 
 
-async def test_who_has_not_asked_for_long_is_not_called(
-    runs: Runs, an_event: Any, clock: Any
+@pytest.mark.parametrize("called", [False, True])
+async def test_who_never_comes_back_leaves_its_place_to_the_next(
+    runs: Runs, an_event: Any, called: bool
 ) -> None:
     events = [an_event(position=number) for number in range(4)]
-    for event in events[:3]:
-        await runs.start(event)
-    clock.now += 11
-    alive = await runs.start(events[3])
-    await runs.end(0)
-    assert alive is not None
-    assert alive.done()
+    waits = [await runs.start(event) for event in events]
+    if called:
+        await runs.end(0)
+    assert waits[2] is not None
+    assert waits[3] is not None
+    assert waits[2].done() is called
+    events[2].claim.leave()
+    if not called:
+        await runs.end(0)
+    assert waits[3].done()
+    assert await runs.start(events[3]) is None
+
+
+async def test_a_run_that_waits_at_two_limits_keeps_no_place_of_either(an_event: Any) -> None:
+    outer, inner = ConcurrencyLimit(1), ConcurrencyLimit(1)
+    both, of_outer, of_inner = Runs(outer, inner), Runs(outer), Runs(inner)
+    event = an_event(position=1)
+    assert await of_inner.start(an_event(position=2)) is None
+    wait = await both.start(event)
+    assert wait is not None
+    assert await of_outer.start(an_event(position=3)) is None, "the outer one is free meanwhile"
+    await of_inner.end(2)
+    assert wait.done()
+    wait = await both.start(event)
+    assert wait is not None, "the outer one is taken now"
+    assert await of_inner.start(an_event(position=4)) is None, "the inner one is free meanwhile"
+    await of_outer.end(3)
+    assert not wait.done(), "only one of the two is free"
+    await of_inner.end(4)
+    assert wait.done()
+    assert await of_outer.start(an_event(position=5)) is not None, "both are kept for it"
+    assert await both.start(event) is None
 
 
 async def test_keys_have_limits_of_their_own_and_none_has_no_limit(an_event: Any) -> None:
@@ -141,15 +168,17 @@ async def test_keys_have_limits_of_their_own_and_none_has_no_limit(an_event: Any
         assert await runs.start(an_event(None)) is None
 
 
-async def test_keys_that_nobody_comes_back_to_are_forgotten(an_event: Any, clock: Any) -> None:
-    limit = ConcurrencyLimit(1, key=lambda event: event.key, clock=clock)
+async def test_keys_that_nobody_needs_are_forgotten(an_event: Any) -> None:
+    limit = ConcurrencyLimit(1, key=lambda event: event.key)
     runs = Runs(limit)
-    for number in range(0, 40, 2):
-        await runs.start(an_event(str(number), position=number))
-        await runs.start(an_event(str(number), position=number + 1))
-        await runs.end(number)
+    gone = [an_event(str(number), position=2 * number + 1) for number in range(20)]
+    for number, event in enumerate(gone):
+        await runs.start(an_event(str(number), position=2 * number))
+        await runs.start(event)
+        await runs.end(2 * number)
     assert len(limit._kept.now()[0].places) == 20
-    clock.now += 30
+    for event in gone:
+        event.claim.leave()
     for number in range(100, 140):
         await runs.start(an_event(str(number), position=number))
         await runs.end(number)
@@ -159,10 +188,11 @@ async def test_keys_that_nobody_comes_back_to_are_forgotten(an_event: Any, clock
 async def test_one_that_is_around_a_handler_twice_counts_once(an_event: Any) -> None:
     limit = ConcurrencyLimit(1)
     runs = Runs(limit, limit)
+    second = an_event(position=1)
     assert await runs.start(an_event(position=0)) is None
-    assert await runs.start(an_event(position=1)) is not None
+    assert await runs.start(second) is not None
     await runs.end(0)
-    assert await runs.start(an_event(position=1)) is None
+    assert await runs.start(second) is None
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True, None, "2"])

@@ -104,18 +104,27 @@ async def test_who_comes_too_early_keeps_its_turn(clock: Any, an_event: Any) -> 
     assert await runs.offer(event) is None
 
 
-async def test_a_far_turn_is_given_shortly_before_it(clock: Any, an_event: Any) -> None:
-    limit = RateLimit(1, timedelta(minutes=5), clock=clock)
-    runs = Runs(clock, limit)
+async def test_turns_far_ahead_are_given_in_order(clock: Any, an_event: Any) -> None:
+    runs = Runs(clock, RateLimit(1, timedelta(minutes=5), clock=clock))
     assert await runs.offer(an_event()) is None
-    event = an_event()
-    assert await runs.offer(event) == 390, "ten seconds before its turn"
-    assert len(limit._kept.now()[0].claims) == 0
-    clock.now = 390.0
-    assert await runs.offer(event) == 400
-    assert len(limit._kept.now()[0].claims) == 1
+    first, second = an_event(), an_event()
+    assert await runs.offer(first) == 400
+    assert await runs.offer(second) == 700
     clock.now = 400.0
-    assert await runs.offer(event) is None
+    assert await runs.offer(second) == 700, "it is not its turn, though it came first"
+    assert await runs.offer(first) is None
+
+
+async def test_who_never_comes_back_leaves_its_turn_to_the_next(clock: Any, an_event: Any) -> None:
+    runs = Runs(clock, RateLimit(1, clock=clock))
+    events = [an_event() for _ in range(4)]
+    for event in events:
+        await runs.offer(event)
+    events[1].claim.leave()
+    clock.now = 101.0
+    assert await runs.offer(events[3]) == 102
+    events[2].claim.leave()
+    assert await runs.offer(events[3]) is None, "the turn that was kept for the one before it"
 
 
 async def test_nothing_is_sent_away_for_more_than_an_hour(clock: Any, an_event: Any) -> None:
@@ -142,26 +151,25 @@ async def test_a_retry_is_a_run_as_well(clock: Any, an_event: Any) -> None:
     assert await runs.offer(event) == 101
 
 
-async def test_a_claim_that_nobody_comes_for_is_forgotten(clock: Any, an_event: Any) -> None:
-    limit = RateLimit(100, clock=clock)
-    runs = Runs(clock, limit)
-    for _ in range(50):
-        await runs.offer(an_event())
-    assert len(limit._kept.now()[0].claims) == 49
-    clock.now += 60
-    for _ in range(2):
-        await runs.offer(an_event())
-    assert len(limit._kept.now()[0].claims) == 1
-
-
-async def test_who_comes_long_after_its_turn_asks_anew(clock: Any, an_event: Any) -> None:
+async def test_who_comes_late_has_its_turn_at_once(clock: Any, an_event: Any) -> None:
     runs = Runs(clock, RateLimit(1, clock=clock))
     await runs.offer(an_event())
     late = an_event()
     assert await runs.offer(late) == 101
-    clock.now = 150.0
-    assert await runs.offer(an_event()) is None
-    assert await runs.offer(late) == 151
+    clock.now = 104.0
+    assert await runs.offer(an_event()) == 105, "the turn is kept"
+    assert await runs.offer(late) is None
+
+
+async def test_a_turn_that_nobody_comes_for_goes_to_the_next(clock: Any, an_event: Any) -> None:
+    runs = Runs(clock, RateLimit(1, timedelta(minutes=1), clock=clock))
+    await runs.offer(an_event())
+    gone, other = an_event(), an_event()
+    assert await runs.offer(gone) == 160
+    clock.now = 160.0
+    assert await runs.offer(other) == 220
+    clock.now = 166.0
+    assert await runs.offer(other) is None
 
 
 async def test_two_limits_do_not_wear_each_other_out(clock: Any, an_event: Any) -> None:
@@ -186,10 +194,10 @@ async def test_keys_that_had_their_rest_are_forgotten(clock: Any, an_event: Any)
     runs = Runs(clock, limit)
     for number in range(100):
         await runs.offer(an_event(str(number)))
-    assert len(limit._kept.now()[0].buckets) == 100
+    assert len(limit._kept.now()[0].turns) == 100
     clock.now += 1
     await runs.offer(an_event("new"))
-    assert list(limit._kept.now()[0].buckets) == ["new"]
+    assert list(limit._kept.now()[0].turns) == ["new"]
 
 
 async def test_no_more_keys_are_kept_than_allowed(clock: Any, an_event: Any) -> None:
@@ -197,7 +205,7 @@ async def test_no_more_keys_are_kept_than_allowed(clock: Any, an_event: Any) -> 
     runs = Runs(clock, limit)
     for number in range(100):
         await runs.offer(an_event(str(number)))
-    assert list(limit._kept.now()[0].buckets) == [str(number) for number in range(90, 100)]
+    assert list(limit._kept.now()[0].turns) == [str(number) for number in range(90, 100)]
     assert await runs.offer(an_event("99")) == 101
     assert await runs.offer(an_event("0")) is None, "it was forgotten, and starts anew"
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from dispytch.clock import Clock
 from dispytch.dead_letters import (
@@ -23,11 +24,15 @@ from dispytch.exceptions import (
     RetryAfter,
     SerializationError,
 )
+from dispytch.gates import Waiting
 from dispytch.messages import Delivery
 from dispytch.redelivery import Redelivery
 from dispytch.routing import Route
 
 logger: logging.Logger = logging.getLogger("dispytch")
+
+_EARLY: Final = 10.0
+"""Seconds before its turn that an event is back which waits for it at the broker, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,7 @@ class Aftermath:
         """
         if isinstance(error, Postpone):
             return self._postponed(failed, delivery, error)
+        failed.claim = None
         if not isinstance(error, RetryAfter):
             failed.failures += 1
         self._note(failed.route.name, error)
@@ -140,11 +146,22 @@ class Aftermath:
     def _postponed(self, attempt: Attempt, delivery: Delivery, decision: Postpone) -> Owed:
         """The same attempt, later; the time in between counts for nothing."""
         self._outcomes.postponed += 1
-        seconds = decision.seconds
+        seconds, claim = decision.seconds, attempt.claim
         attempt.postpone(seconds, self._clock(), decision.until)
-        if self._beyond_hold_limit(attempt, seconds):
+        beyond = self._beyond_hold_limit(attempt, seconds)
+        if claim is not None and (beyond or claim.freed is not decision.until):
+            # It waits for something else, or elsewhere; when it is back, it has its rank.
+            claim.leave()
+        if beyond:
+            if decision.until is not None:
+                seconds = self._back_before(seconds)
             return self._through_the_broker(attempt, delivery, seconds, number=attempt.number)
         return attempt
+
+    def _back_before(self, seconds: float) -> float:
+        """For how long an event waits at the broker so that it is back before its turn."""
+        early = min(_EARLY, (self._broker.hold_limit or 0) / 10)
+        return seconds - early if seconds > 2 * early else seconds
 
     def _in_place(
         self, failed: Attempt, delivery: Delivery, delay: float, shown: Exception | None
@@ -188,6 +205,7 @@ class Aftermath:
             failures=last.failures,
             first_attempt=round((now - (self._clock() - last.began)) * 1000),
             due=math.ceil((now + delay) * 1000),
+            waiting_since=None if last.claim is None else round(last.claim.since * 1000),
         )
         message = redelivery.message(delivery, self._group)
         native = delay if self._broker.delay else None
@@ -204,7 +222,7 @@ def place(delivery: Delivery, handler: str | None, attempts: int) -> str:
 def first_attempt(route: Route, redelivery: Redelivery, clock: Clock) -> Attempt:
     """The attempt that a delivery begins with that has come back to the group."""
     now, wall = clock.time(), clock.wall() * 1000
-    first, due = redelivery.first_attempt, redelivery.due
+    first, due, since = redelivery.first_attempt, redelivery.due, redelivery.waiting_since
     return Attempt(
         route,
         redelivery.attempt,
@@ -212,6 +230,7 @@ def first_attempt(route: Route, redelivery: Redelivery, clock: Clock) -> Attempt
         began=now if first is None else now - max(0.0, wall - first) / 1000,
         arrived=now,
         due=now if due is None else now + max(0.0, due - wall) / 1000,
+        claim=None if since is None else Waiting(clock, min(since, wall) / 1000),
     )
 
 

@@ -1,9 +1,11 @@
 """What is still owed to an event before it may be settled."""
 
 from asyncio import Future
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from dispytch.gates import Waiting
 from dispytch.messages import Message
 from dispytch.routing import Route
 
@@ -14,7 +16,7 @@ class Attempt:
 
     ``number`` counts from 1, ``failures`` are those that count for the retry policy. The first
     attempt began at ``began``; here the event arrived at ``arrived``. Once ``until`` is done, the
-    run is due at once.
+    run is due at once. ``claim`` is what limits keep for a run that they have postponed.
     """
 
     route: Route
@@ -24,6 +26,7 @@ class Attempt:
     arrived: float
     due: float
     until: Future[None] | None = None
+    claim: Waiting | None = None
 
     def postpone(self, seconds: float, now: float, until: Future[None] | None) -> None:
         """Move it into the future; the time until then counts for nothing."""
@@ -51,6 +54,14 @@ class Parting:
     due: float
     tries: int = 0
     until: None = None
+    claim: None = None
 
 
 Owed = Attempt | Parting
+
+
+def let_go(owed: Iterable[Owed]) -> None:
+    """What is owed is never paid here: what limits keep for it is for others."""
+    for one in owed:
+        if one.claim is not None:
+            one.claim.leave()

@@ -11,7 +11,6 @@ from dispytch.delivery.attempt import Owed
 from dispytch.delivery.batch_lanes import BatchLane, BatchLanes, Taken
 from dispytch.delivery.engine import Engine
 from dispytch.delivery.lanes import Ordering
-from dispytch.delivery.pause import Pause
 from dispytch.messages import Delivery, Lease
 from dispytch.routing import Batching
 
@@ -91,10 +90,11 @@ class BatchEngine(Engine):
         self._batch_lanes.give_back(lane, left)
         if left:
             owed = [one for owings in left.values() for one in owings or ()]
-            Pause(self._clock, owed, partial(self._resume, lane))
+            self._pause(lane.first, owed, partial(self._resume, lane))
         return _GIVEN_BACK
 
     def _resume(self, lane: BatchLane) -> None:
+        del self._paused[lane.first]
         self._batch_lanes.resume(lane)
         self._pool.wake()
 

@@ -9,7 +9,7 @@ from typing import Any
 from dispytch.batch import failures_among
 from dispytch.dead_letters import Failure
 from dispytch.delivery.aftermath import reason_of
-from dispytch.delivery.attempt import Attempt, Owed, Parting
+from dispytch.delivery.attempt import Attempt, Owed, Parting, let_go
 from dispytch.delivery.batch_lanes import Taken
 from dispytch.delivery.handling import Handling, escaped_from, first_of
 from dispytch.envelope import Envelope
@@ -135,14 +135,13 @@ class BatchHandling(Handling):
     def _event(
         self, route: Route, attempt: Attempt | None, delivery: Delivery, envelope: Envelope
     ) -> Prepared | Awaitable[Prepared]:
-        number = 1 if attempt is None else attempt.number
         try:
             body = route.decode(envelope)
         except Unresolved as missing:
             return self._looked_up(route, attempt, delivery, envelope, missing)
         except SerializationError as refusal:
-            return self._refusal(route, number, delivery, refusal)
-        return Event(body, envelope, delivery, number, route.name, route.pattern)
+            return self._refusal(route, attempt, delivery, refusal)
+        return _event(route, attempt, delivery, envelope, body)
 
     async def _looked_up(
         self,
@@ -153,20 +152,28 @@ class BatchHandling(Handling):
         missing: Unresolved,
     ) -> Prepared:
         """As `_event`, once somebody was asked; another attempt when nobody answers."""
-        number = 1 if attempt is None else attempt.number
         try:
             body = await self._lookups.read(lambda: route.decode(envelope), missing)
         except SerializationError as refusal:
-            return self._refusal(route, number, delivery, refusal)
+            return self._refusal(route, attempt, delivery, refusal)
         except RegistryUnavailable as silence:
             now = self._now()
             attempt = attempt or _first(route, now)
+            let_go((attempt,))
             return [replace(attempt, due=now + silence.seconds, until=None)]
-        return Event(body, envelope, delivery, number, route.name, route.pattern)
+        return _event(route, attempt, delivery, envelope, body)
 
     def _refusal(
-        self, route: Route, number: int, delivery: Delivery, refusal: SerializationError
+        self,
+        route: Route,
+        attempt: Attempt | None,
+        delivery: Delivery,
+        refusal: SerializationError,
     ) -> Sequence[Owed]:
+        number = 1
+        if attempt is not None:
+            number = attempt.number
+            let_go((attempt,))
         failure = Failure(reason_of(refusal), refusal, route.name, number, route.topic_name)
         return self._given_up(route.dead_letter, delivery, failure)
 
@@ -187,12 +194,14 @@ class BatchHandling(Handling):
         together: defaultdict[float | None, list[Owed]] = defaultdict(list)
         for index, error in failures.items():
             attempt = run.attempts.get(index) or _first(route, run.began)
+            attempt.claim = events[index].claim
             delivery = events[index].delivery
             owing[delivery] = owed = self._follow(attempt, delivery, error, logged)
             told = error.seconds if isinstance(error, RetryAfter | Postpone) else None
             together[told] += owed
         for owed in together.values():
             _align(owed)
+        _let_go(events, owing)
         return owing
 
     def _route_of(self, run: _Run) -> Route:
@@ -211,6 +220,7 @@ class BatchHandling(Handling):
         except Exception as error:
             return failures_among(count, error)
         except asyncio.CancelledError as error:
+            _let_go(events, {})
             return failures_among(count, escaped_from(error))
         return {}
 
@@ -247,6 +257,24 @@ class BatchHandling(Handling):
                     del left[delivery]
                     settle(delivery)
         return left
+
+
+def _event(
+    route: Route, attempt: Attempt | None, delivery: Delivery, envelope: Envelope, body: object
+) -> Event[Any]:
+    number = 1 if attempt is None else attempt.number
+    event = Event(body, envelope, delivery, number, route.name, route.pattern)
+    if attempt is not None:
+        event.claim = attempt.claim
+    return event
+
+
+def _let_go(events: Sequence[Event[Any]], owing: Mapping[Delivery, Sequence[Owed]]) -> None:
+    """What limits keep for events that are not owed another run by it is for others."""
+    kept = {one.claim for owed in owing.values() for one in owed}
+    for event in events:
+        if event.claim is not None and event.claim not in kept:
+            event.claim.leave()
 
 
 def _first(route: Route, now: float) -> Attempt:

@@ -1,7 +1,7 @@
 """Lanes that hand out several events at once. Pure bookkeeping, told of the time by others."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 
 from dispytch.clock import Timer
 from dispytch.delivery.attempt import Owed
@@ -184,6 +184,14 @@ class BatchLanes(Lanes):
         """Have a lane that is filling be ready; without effect on others."""
         if self._stop_filling(lane):
             self._fill_no_more(lane)
+
+    def owing(self) -> Mapping[Delivery, Sequence[Owed]]:
+        """What those events are owed that ran before, and are ready again, in batches or alone."""
+        again = [lane.taken for lane in self._ready_lanes.values()]
+        return {
+            **self.owed,
+            **{delivery: owed for taken in again for delivery, owed in taken.items() if owed},
+        }
 
     def retire(self, leases: Collection[Lease] | None) -> None:
         """Forget what has not started; what must be run to fill a gap waits for no more events."""

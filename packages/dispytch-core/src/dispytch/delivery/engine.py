@@ -8,7 +8,7 @@ from typing import Any
 
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
-from dispytch.delivery.attempt import Owed
+from dispytch.delivery.attempt import Owed, let_go
 from dispytch.delivery.lanes import Lanes
 from dispytch.delivery.pause import Pause
 from dispytch.delivery.workers import WorkerPool
@@ -54,6 +54,7 @@ class Engine:
         self._clock = clock
         self._stopping = asyncio.Event()
         self._unsettled: dict[Delivery, float] = {}
+        self._paused: dict[Delivery, Pause] = {}
         self._consumer: Consumer | None = None
         self._ack: Callable[[Delivery], None]
 
@@ -106,7 +107,7 @@ class Engine:
         if self._stopping.is_set():
             return
         self._stopping.set()
-        self._lanes.retire(None)
+        self._forget(partial(self._lanes.retire, None))
         if self._consumer is not None:
             self._consumer.stop_receiving()
 
@@ -117,14 +118,14 @@ class Engine:
     def cut_short(self) -> None:
         """Stop, and cancel what is running instead of waiting for it; it is left to the broker."""
         self.stop()
-        self._lanes.drop_all()
+        self._forget(self._lanes.drop_all)
         self._pool.cancel(None)
 
     async def revoke(self, leases: Collection[Lease]) -> None:
         """Finish what is running of these leases and forget the rest: `Backend.consumer`'s part."""
-        self._lanes.retire(leases)
+        self._forget(partial(self._lanes.retire, leases))
         await self._come_to_rest(leases)
-        self._lanes.drop(leases)
+        self._forget(partial(self._lanes.drop, leases))
         for delivery in [one for one in self._unsettled if one.lease in leases]:
             del self._unsettled[delivery]
 
@@ -147,22 +148,40 @@ class Engine:
 
     def _finish(self, delivery: Delivery, owed: Sequence[Owed] | None) -> None:
         if owed is not None:
-            Pause(self._clock, owed, partial(self._again, delivery, owed))
+            self._pause(delivery, owed, partial(self._again, delivery, owed))
         else:
             self._ack(delivery)
             self._unsettled.pop(delivery, None)
             self._lanes.advance(delivery)
 
+    def _pause(self, delivery: Delivery, owed: Sequence[Owed], end: Callable[[], None]) -> None:
+        if self._lanes.holds(delivery.lease):
+            self._paused[delivery] = Pause(self._clock, owed, end)
+        else:
+            let_go(owed)
+
     def _again(self, delivery: Delivery, owed: Sequence[Owed]) -> None:
+        del self._paused[delivery]
         self._lanes.again(delivery, owed)
         self._pool.wake()
+
+    def _forget(self, forget: Callable[[], None]) -> None:
+        """Have lanes be forgotten, and what limits keep for events in them that ran before."""
+        before = self._lanes.owing()
+        forget()
+        after = self._lanes.owing()
+        for delivery, owed in before.items():
+            if delivery not in after:
+                let_go(owed)
+        for delivery in [one for one in self._paused if not self._lanes.holds(one.lease)]:
+            self._paused.pop(delivery).cancel()
 
     async def _drain(self, consumer: Consumer, intake: asyncio.Task[None]) -> None:
         self.stop()
         if self._pool.failure.done():
-            self._lanes.drop_all()
+            self._forget(self._lanes.drop_all)
         await self._come_to_rest(None)
-        self._lanes.drop_all()
+        self._forget(self._lanes.drop_all)
         await self._pool.close()
         try:
             await consumer.flush()
@@ -174,9 +193,9 @@ class Engine:
         if await self._pool.quiet(leases, deadline):
             return
         if leases is None:
-            self._lanes.drop_all()
+            self._forget(self._lanes.drop_all)
         else:
-            self._lanes.drop(leases)
+            self._forget(partial(self._lanes.drop, leases))
         for delivery in await self._pool.cancelled(leases):
             logger.error(
                 "a handler still ran after %.1f s of draining and was cancelled; its event on %s "

@@ -10,7 +10,7 @@ from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
 from dispytch.delivery.aftermath import Aftermath, first_attempt, place, reason_of
-from dispytch.delivery.attempt import Attempt, Owed, Parting
+from dispytch.delivery.attempt import Attempt, Owed, Parting, let_go
 from dispytch.delivery.lookups import Lookups
 from dispytch.delivery.outcomes import Outcomes
 from dispytch.delivery.partings import Partings
@@ -21,6 +21,7 @@ from dispytch.exceptions import (
     DispytchError,
     HandlerTimeout,
     InvalidHandler,
+    Postpone,
     RegistryUnavailable,
     SerializationError,
     Skip,
@@ -161,11 +162,15 @@ class Handling:
             except Unresolved as missing:
                 body = await self._lookups.read(lambda: route.decode(envelope), missing)
         except SerializationError as refusal:
+            let_go(() if attempt is None else (attempt,))
             return await self._refused(route, number, delivery, refusal) or None
         except RegistryUnavailable as silence:
             attempt = attempt or first_of(route, began)
+            let_go((attempt,))
             return [replace(attempt, due=self._now() + silence.seconds, until=None)]
         event = Event(body, envelope, delivery, number, route.name, route.pattern)
+        if attempt is not None:
+            event.claim = attempt.claim
         try:
             result = await (
                 route.run(event)
@@ -175,15 +180,21 @@ class Handling:
         except Exception as error:
             failure = error
         except asyncio.CancelledError as error:
+            if event.claim is not None:
+                event.claim.leave()
             failure = escaped_from(error)
         else:
+            if event.claim is not None:
+                event.claim.leave()
             self._outcomes.handled += 1
             if self._circuit is not None:
                 self._circuit.note(delivery, None)
             if route.answering is None:
                 return None
             return await self._answered(route, route.answering, number, delivery, result) or None
-        return await self._failed(attempt or first_of(route, began), delivery, failure) or None
+        attempt = attempt or first_of(route, began)
+        attempt.claim = event.claim
+        return await self._failed(attempt, delivery, failure) or None
 
     async def _run_within(self, route: Route, run: Callable[[T], Awaitable[Any]], what: T) -> Any:
         assert route.timeout is not None
@@ -213,6 +224,8 @@ class Handling:
         """What is owed to an event after an attempt has failed."""
         if self._circuit is not None:
             self._circuit.note(delivery, error)
+        if not isinstance(error, Postpone):
+            let_go((attempt,))
         if isinstance(error, Skip):
             self._outcomes.skipped += 1
             return await self._tell(attempt.route, attempt.number, delivery, "skipped", error)

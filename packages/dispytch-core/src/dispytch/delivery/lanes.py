@@ -1,7 +1,7 @@
 """Lanes: which event may run next. Pure bookkeeping, no clock and no tasks."""
 
 from collections import deque
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from dispytch.delivery.attempt import Owed
@@ -110,6 +110,14 @@ class Lanes:
         if delivery.lease in self._streams:
             self.owed[delivery] = owed
             self.ready.append(delivery)
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether it has lanes of this lease, so that an event of it may be given back."""
+        return lease in self._streams
+
+    def owing(self) -> Mapping[Delivery, Sequence[Owed]]:
+        """What those events are owed that ran before, and are ready again."""
+        return self.owed
 
     def has_ready(self, leases: Collection[Lease] | None) -> bool:
         """Whether an event of these leases, None for all, is ready."""

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from dispytch.clock import Clock
-from dispytch.delivery.attempt import Attempt, Owed
+from dispytch.delivery.attempt import Attempt, Owed, let_go
 
 
 class Pause:
@@ -14,20 +13,28 @@ class Pause:
     end: called then, once.
     """
 
-    __slots__ = ("_clock", "_end", "_timer")
+    __slots__ = ("_clock", "_end", "_owed", "_timer")
 
     def __init__(self, clock: Clock, owed: Sequence[Owed], end: Callable[[], None]) -> None:
         self._clock = clock
+        self._owed = owed
         self._end: Callable[[], None] | None = end
         self._timer = clock.call_at(min(one.due for one in owed), self._over)
         # Events of a batch that were postponed together wait for one future.
         for until in {one.until for one in owed if one.until is not None}:
-            until.add_done_callback(partial(self._hasten, owed))
+            until.add_done_callback(self._hasten)
 
-    def _hasten(self, owed: Sequence[Owed], until: asyncio.Future[None]) -> None:
+    def cancel(self) -> None:
+        """Have it not end: what is owed is never paid here, and kept for it no longer."""
+        if self._end is not None:
+            self._end = None
+            self._timer.cancel()
+            let_go(self._owed)
+
+    def _hasten(self, until: asyncio.Future[None]) -> None:
         if self._end is not None:
             self._timer.cancel()
-            for one in owed:
+            for one in self._owed:
                 if isinstance(one, Attempt) and one.until is until:
                     one.hasten(self._clock.time())
             self._over()

@@ -31,6 +31,11 @@ class Kept(Generic[S]):
 
     def now(self) -> tuple[S, float]:
         """The state to use now, and the time."""
+        state, clock = self.timed()
+        return state, clock()
+
+    def timed(self) -> tuple[S, Callable[[], float]]:
+        """The state to use now, and what gives its time."""
         clock = self._clock
         owner: object = self
         if clock is None:
@@ -40,4 +45,4 @@ class Kept(Generic[S]):
         state = self._states.get(owner)
         if state is None:
             state = self._states[owner] = self._make()
-        return state, clock()
+        return state, clock

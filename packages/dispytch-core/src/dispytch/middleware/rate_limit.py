@@ -1,7 +1,7 @@
 """Limiting how many runs of handlers start in a time."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -10,18 +10,16 @@ from typing import Any, Final
 
 from dispytch.batch import NextBatch
 from dispytch.events import Event
-from dispytch.exceptions import ConfigurationError, Postpone
+from dispytch.exceptions import BatchFailed, ConfigurationError, Postpone
+from dispytch.gates import Now, Waiting, end
 from dispytch.middleware.chain import Next
-from dispytch.middleware.claims import Claimant, Claims, claimant
 from dispytch.middleware.kept import Kept
-from dispytch.middleware.token_bucket import ROUNDING, TokenBucket
-
-_AHEAD: Final = 10.0
-"""Seconds that a turn is given away ahead of its time at most, so that a claim which nobody comes
-for costs others no more than that."""
+from dispytch.middleware.passing import Claimant, claimant, has_not_begun, let_pass
+from dispytch.middleware.turns import Turns
 
 _FURTHEST: Final = 3600.0
-"""Seconds that an event is sent away for at most."""
+"""Seconds after which who waits asks again at the latest, so that it waits at the broker for no
+longer than that. It is called when its turn comes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +28,9 @@ class RateLimit:
 
     A run that is too early is postponed until its turn, see `Postpone`: it fails nothing, takes no
     worker, and holds up only the events of its own key. Turns are given in the order in which they
-    were asked for. A retry is a run as well.
+    were asked for, however far ahead they lie; waiting costs nothing. A turn that an event does not
+    take, as another middleware skips it or as its partition is revoked, is the next one's. A retry
+    is a run as well.
 
     All that run under one ``RateLimit`` share it: the handlers of a group, if it is the group's.
     Each process has a limit of its own: n members of a consumer group start n times as many.
@@ -43,8 +43,8 @@ class RateLimit:
         runs start.
     key: a function of the event that says whose limit it counts for: a tenant, a sender. None
         counts for no limit.
-    max_keys: how many keys are remembered. Those whose rest is over are forgotten first; beyond
-        that the one unused for longest is, and starts anew.
+    max_keys: how many keys are remembered, beside those at which events wait. Those whose rest is
+        over are forgotten first; beyond that the one unused for longest is, and starts anew.
     clock: gives seconds, from any start on; if not given, the service's own, which a probe moves.
 
     Raises:
@@ -57,7 +57,7 @@ class RateLimit:
     key: Callable[[Event[Any]], Hashable] | None = None
     max_keys: int = 10_000
     clock: Callable[[], float] | None = None
-    _kept: "Kept[_Turns]" = field(init=False, repr=False)
+    _kept: "Kept[_TurnsByKey]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         per = self.per.total_seconds() if isinstance(self.per, timedelta) else self.per
@@ -68,109 +68,86 @@ class RateLimit:
         _require(
             self.key is None or callable(self.key), "key takes a function of the event", self.key
         )
-        turns = partial(_Turns, per / self.rate, self.burst, self.max_keys)
+        turns = partial(_TurnsByKey, per / self.rate, self.burst, self.max_keys)
         object.__setattr__(self, "_kept", Kept(turns, self.clock))
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Call the handler, if it is its turn; else postpone the event."""
         key = None if self.key is None else self.key(event)
-        turns, now = self._kept.now()
+        by_key, now = self._kept.timed()
         who = claimant(event)
-        if (key is None and self.key is not None) or who in turns.inside:
+        if (key is None and self.key is not None) or who in by_key.inside:
             return await call_next(event)
-        turns.let_pass(who, key, now)
-        turns.inside.add(who)
+        turns = (by_key.of(key, now()),)
+        let_pass((event,), self, turns, now, partial(_seconds, turns, now))
+        by_key.inside.add(who)
         try:
             return await call_next(event)
-        except Postpone as decision:
-            turns, now = self._kept.now()
-            turns.keep(who, now, decision.seconds)
+        except Postpone:
+            end(turns, now())
             raise
         finally:
-            turns.inside.discard(who)
+            by_key.inside.discard(who)
 
     async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
         """Call the handler, if it is its turn for each key; else postpone the batch."""
-        firsts: dict[Hashable, Claimant] = {}
-        for event in events:
-            key = None if self.key is None else self.key(event)
-            firsts.setdefault(key, claimant(event))
+        keys = dict.fromkeys([None] if self.key is None else map(self.key, events))
         if self.key is not None:
-            firsts.pop(None, None)
-        turns, now = self._kept.now()
-        passing = {key: who for key, who in firsts.items() if who not in turns.inside}
-        turns.let_all_pass(passing, now)
-        turns.inside.update(passing.values())
+            keys.pop(None, None)
+        by_key, now = self._kept.timed()
+        inside = set(map(claimant, events))
+        if not keys or not inside.isdisjoint(by_key.inside):
+            return await call_next(events)
+        turns = [by_key.of(key, now()) for key in keys]
+        let_pass(events, self, turns, now, partial(_seconds, turns, now))
+        by_key.inside |= inside
         try:
-            await call_next(events)
-        except Postpone as decision:
-            turns, now = self._kept.now()
-            for who in passing.values():
-                turns.keep(who, now, decision.seconds)
+            return await call_next(events)
+        except (Postpone, BatchFailed) as error:
+            if has_not_begun(len(events), error):
+                end(turns, now())
             raise
         finally:
-            turns.inside.difference_update(passing.values())
+            by_key.inside -= inside
 
 
-class _Turns:
-    """The turns of one limit: those that are taken, and those that postponed runs come back for."""
+def _seconds(turns: Collection[Turns], now: Now, waiting: Waiting) -> float:
+    return min(_FURTHEST, max(each.seconds(waiting, now()) for each in turns))
+
+
+class _TurnsByKey:
+    """The turns of every key.
+
+    inside: the runs that have theirs; the limit may be around a handler twice.
+    """
 
     def __init__(self, interval: float, burst: int, max_keys: int) -> None:
         self._interval = interval
         self._burst = burst
         self._max_keys = max_keys
-        self.buckets: OrderedDict[Hashable, TokenBucket] = OrderedDict()
-        self.claims = Claims()
+        self.turns: OrderedDict[Hashable, Turns] = OrderedDict()
         self.inside: set[Claimant] = set()
 
-    def let_pass(self, who: Claimant, key: Hashable, now: float) -> None:
-        """Take a turn; raises `Postpone` if it is yet to come."""
-        claimed = self.claims.due(who, now)
-        if claimed is not None:
-            if claimed - now > ROUNDING:
-                raise Postpone(claimed - now)
-            self.claims.use(who)
-            return
-        bucket = self._bucket(key, now)
-        wait = bucket.wait(now)
-        if wait - _AHEAD > ROUNDING:
-            # No turn comes sooner than the next one that is free now.
-            raise Postpone(min(wait - _AHEAD, _FURTHEST))
-        bucket.take(now)
-        if wait > 0:
-            self.claims.make(who, now, due=now + wait, until=now + wait)
-            raise Postpone(wait)
+    def of(self, key: Hashable, now: float) -> Turns:
+        """The turns of a key."""
+        turns = self.turns.get(key)
+        if turns is None:
+            self._forget(now)
+            turns = self.turns[key] = Turns(self._interval, self._burst)
+        else:
+            self.turns.move_to_end(key)
+        return turns
 
-    def let_all_pass(self, passing: Mapping[Hashable, Claimant], now: float) -> None:
-        """Take a turn for each key; keeps them, and raises `Postpone`, if one is yet to come."""
-        wait, passed = 0.0, list[Claimant]()
-        for key, who in passing.items():
-            try:
-                self.let_pass(who, key, now)
-                passed.append(who)
-            except Postpone as decision:
-                wait = max(wait, decision.seconds)
-        if wait > 0:
-            for who in passed:
-                self.keep(who, now, wait)
-            raise Postpone(wait)
-
-    def keep(self, who: Claimant, now: float, seconds: float) -> None:
-        """Let a run that has not begun keep the turn that it was given."""
-        self.claims.make(who, now, due=now, until=now + seconds)
-
-    def _bucket(self, key: Hashable, now: float) -> TokenBucket:
-        buckets = self.buckets
-        bucket = buckets.get(key)
-        if bucket is not None:
-            buckets.move_to_end(key)
-            return bucket
-        while buckets and (
-            len(buckets) >= self._max_keys or next(iter(buckets.values())).is_full(now)
-        ):
-            buckets.popitem(last=False)
-        bucket = buckets[key] = TokenBucket(self._interval, self._burst)
-        return bucket
+    def _forget(self, now: float) -> None:
+        """Forget those that have rested, and beyond the limit those that nobody waits at."""
+        for _ in range(len(self.turns)):
+            key, oldest = next(iter(self.turns.items()))
+            if not (len(self.turns) >= self._max_keys or oldest.has_rested(now)):
+                return
+            if oldest.is_deserted:
+                del self.turns[key]
+            else:
+                self.turns.move_to_end(key)
 
 
 def _require(met: bool, text: str, value: object) -> None:

@@ -21,8 +21,12 @@ class TokenBucket:
         self._full_at = float("-inf")
 
     def take(self, now: float) -> None:
-        """Take a token, also one that is yet to come: who has to `wait` for it has then a claim."""
+        """Take a token, also one that is yet to come."""
         self._full_at = max(self._full_at, now) + self._interval
+
+    def put_back(self) -> None:
+        """Give a token back that was not used."""
+        self._full_at -= self._interval
 
     def wait(self, now: float) -> float:
         """Seconds until there is a token to take; zero if there is one now."""
