@@ -201,4 +201,4 @@ def test_the_reason_of_an_error_is_never_empty() -> None:
 
     assert reason_of(ValueError("no")) == "no"
     assert reason_of(TimeoutError()) == "TimeoutError"
-    assert reason_of(Mute()) == "Mute"
+    assert reason_of(Mute()) == "<Mute without a text>"

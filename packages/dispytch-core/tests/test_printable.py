@@ -149,7 +149,8 @@ def test_a_validation_error_shows_none_of_its_values() -> None:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(list[int]).validate_python(["secret"] * 10)
     assert "secret" not in printable(refused.value)
-    assert "10" in printable(refused.value)
+    assert printable(refused.value).startswith("list[int]: 0: Input should be a valid integer")
+    assert printable(refused.value, 1000).endswith("; and 5 more")
 
 
 @given(st.text() | st.binary(), st.integers(3, 50))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from dispytch.dead_letters import MESSAGE_CUT, Failure, dead_letter
 from dispytch.exceptions import BodyInvalid, DecodeError, EncodeError, RequestFailed
 from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Lease, Message
+from dispytch.printable import printable
 from dispytch.redelivery import Redelivery
 from dispytch.replies import Asked, ReplyReader, ReplyWriter, reply_topic, too_large
 
@@ -95,7 +96,7 @@ def test_a_failure_names_reason_handler_type_and_text() -> None:
         assert error.reason == "failed"
         assert error.handler == "shop.price"
         assert error.error_type == "builtins.ValueError"
-        assert error.message == ("no ünit " + "x" * 5000)[:MESSAGE_CUT]
+        assert error.message == printable("no ünit " + "x" * 5000, MESSAGE_CUT)
         assert str(error).startswith(
             "request GetPrice has failed (failed) in handler shop.price: builtins.ValueError: no"
         )

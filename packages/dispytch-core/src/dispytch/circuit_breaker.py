@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 
 from dispytch.exceptions import ConfigurationError, HandlerDecision, ParameterInvalid
+from dispytch.printable import described
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -104,7 +105,7 @@ class Circuit:
         elif not isinstance(error, HandlerDecision | ParameterInvalid):
             self._failed += 1
             # The text alone: an error holds on to everything that its handler had in hand.
-            self._last_error = f"{type(error).__name__}: {error}"
+            self._last_error = described(error)
             if self._resumes is not None or self._failed >= self._breaker.failures:
                 self._open()
 

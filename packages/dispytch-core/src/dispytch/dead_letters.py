@@ -12,8 +12,8 @@ headers added, the same on every backend. All are text in UTF-8.
 ``dispytch-attempts``                   how often that was run
 ``dispytch-failed-at``                  when it was given up, in RFC 3339 and UTC
 ``dispytch-exception-type``             module and name of the error's class
-``dispytch-exception-message``          its text, cut after 1,000 characters
-``dispytch-exception-traceback``        its traceback, the last 4,000 characters
+``dispytch-exception-message``          its text on one line, cut after 1,000 bytes
+``dispytch-exception-traceback``        its traceback, the last 4,000 bytes
 ``dispytch-original-topic``             where the event came from
 ``dispytch-original-stream``            the partition or queue
 ``dispytch-original-position``          the offset or delivery tag
@@ -22,7 +22,6 @@ headers added, the same on every backend. All are text in UTF-8.
 """
 
 import string
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +30,8 @@ from uuid import uuid4
 
 from dispytch.exceptions import ConfigurationError
 from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message, present
+from dispytch.printable import printable, qualified_name
+from dispytch.tracebacks import traceback_text
 
 PREFIX: Final = "dispytch-"
 """How the names of the headers begin that dispytch adds to a message that it sends on."""
@@ -211,9 +212,9 @@ def _failure_headers(
         HANDLER_TOPIC: failure.topic,
         ATTEMPTS: str(failure.attempts),
         FAILED_AT: datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-        EXCEPTION_TYPE: f"{type(error).__module__}.{type(error).__qualname__}",
-        EXCEPTION_MESSAGE: str(error)[:MESSAGE_CUT],
-        EXCEPTION_TRACEBACK: "".join(traceback.format_exception(error))[-TRACEBACK_CUT:],
+        EXCEPTION_TYPE: qualified_name(error),
+        EXCEPTION_MESSAGE: printable(error, MESSAGE_CUT),
+        EXCEPTION_TRACEBACK: traceback_text(error, TRACEBACK_CUT),
     }
     for name, text in texts.items():
         if text is not None:

@@ -21,6 +21,7 @@ from dispytch.exceptions import (
     SendTimeout,
     TransportError,
 )
+from dispytch.failing import failure_of
 from dispytch.messages import Message
 from dispytch.replies import ReplyReader
 from dispytch.requests import Requests
@@ -298,9 +299,9 @@ class EventEmitter:
                 taken = self._on_timeout(events[index])
                 if inspect.isawaitable(taken):
                     await taken
-            except Exception as error:
+            except BaseException as error:
                 remaining[index] = SendTimeout(f"{failure}; and the on_timeout callback failed")
-                remaining[index].__cause__ = error
+                remaining[index].__cause__ = failure_of(error)
         return remaining
 
 

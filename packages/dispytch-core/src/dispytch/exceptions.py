@@ -45,16 +45,14 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any, Self, TypeVar
 
+from dispytch.printable import TEXT_LIMIT, described, printable, type_name
+
 E = TypeVar("E", bound="DispytchError")
 
 
 def reason_of(error: BaseException) -> str:
     """What an error says, or the name of its type where it says nothing. Never raises."""
-    name = type(error).__name__
-    try:
-        return str(error).strip() or name
-    except Exception:
-        return name
+    return printable(error, TEXT_LIMIT).strip() or type_name(error)
 
 
 class DispytchError(Exception):
@@ -158,7 +156,9 @@ class SendError(TransportError):
     def __init__(self, failures: Mapping[int, TransportError], total: int) -> None:
         self.failures: dict[int, TransportError] = dict(sorted(failures.items()))
         self.total = total
-        shown = "; ".join(f"#{index}: {error}" for index, error in list(self.failures.items())[:3])
+        shown = "; ".join(
+            f"#{index}: {printable(error)}" for index, error in list(self.failures.items())[:3]
+        )
         more = ", ..." if len(self.failures) > 3 else ""
         others = "; the others are durable" if len(self.failures) < total else ""
         super().__init__(
@@ -285,8 +285,7 @@ class BatchFailed(DispytchError):
             raise ValueError("BatchFailed takes at least one failure; return when there is none")
         self.failures: dict[int, Exception] = dict(sorted(failures.items()))
         shown = "; ".join(
-            f"#{index}: {type(error).__name__}: {error}"
-            for index, error in list(self.failures.items())[:3]
+            f"#{index}: {described(error)}" for index, error in list(self.failures.items())[:3]
         )
         more = "; ..." if len(self.failures) > 3 else ""
         super().__init__(f"events of a batch have failed: {len(self.failures)} ({shown}{more})")

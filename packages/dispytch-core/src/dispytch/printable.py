@@ -9,6 +9,8 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
+from dispytch.faults import faults_of
+
 LIMIT: Final = 200
 """How many bytes a text is cut after where nobody asks for more."""
 
@@ -20,7 +22,8 @@ _ITEMS: Final = 10
 _DEPTH: Final = 3
 _DIGITS: Final = 100
 
-_NAME: Final = type.__dict__["__qualname__"]
+_NAME: Final = type.__dict__["__name__"]
+_QUALIFIED_NAME: Final = type.__dict__["__qualname__"]
 _MODULE: Final = type.__dict__["__module__"]
 """The descriptors themselves: a metaclass cannot have them raise."""
 
@@ -69,7 +72,7 @@ def type_name(value: object) -> str:
 def qualified_name(value: object) -> str:
     """The name of a value's class with its module, which cannot fail."""
     module: object = _MODULE.__get__(type(value))
-    name = type_name(value)
+    name: str = _QUALIFIED_NAME.__get__(type(value))
     return f"{module}.{name}" if type(module) is str else name
 
 
@@ -87,7 +90,7 @@ def _text(value: object, limit: int) -> str:
 
 def _of_error(error: BaseException, limit: int) -> str:
     if isinstance(error, ValidationError):
-        return f"{error.error_count()} validation errors for {error.title}"
+        return f"{error.title}: {faults_of(error)}"
     text_of = type(error).__str__
     if text_of not in _TEXT_IS_ARGS:
         return str.__getitem__(str(error), slice(limit + 1))

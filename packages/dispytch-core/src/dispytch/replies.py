@@ -26,7 +26,9 @@ from dispytch.dead_letters import (
 )
 from dispytch.envelope import Envelope
 from dispytch.exceptions import EncodeError, MessageTooLarge, RequestFailed
+from dispytch.failing import failure_of
 from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message, present
+from dispytch.printable import described, printable, qualified_name
 from dispytch.serialization import CloudEvents, JsonCodec
 from dispytch.serialization.wire import Reader
 
@@ -81,19 +83,22 @@ class ReplyWriter:
         """
         try:
             valid = adapter.validate_python(value)
+            return self._message(asked, REPLY, _JSON.encode(adapter, valid))
+        except EncodeError:
+            raise
         except ValidationError as error:
-            raise EncodeError(
-                f"it returned what its annotation refuses: {_faults(error)}"
-            ) from error
-        return self._message(asked, REPLY, _JSON.encode(adapter, valid))
+            text = f"it returned what its annotation refuses: {printable(error, MESSAGE_CUT)}"
+        except BaseException as error:
+            text = f"what it returned cannot be written: {described(failure_of(error))}"
+        raise EncodeError(text)
 
     def failure(self, asked: Asked, reason: str, handler: str, error: Exception) -> Message:
         """The reply that says why there is none."""
         texts = {
             REASON: reason,
             HANDLER: handler,
-            EXCEPTION_TYPE: _name(type(error)),
-            EXCEPTION_MESSAGE: str(error)[:MESSAGE_CUT],
+            EXCEPTION_TYPE: qualified_name(error),
+            EXCEPTION_MESSAGE: printable(error, MESSAGE_CUT),
         }
         message = self._message(asked, FAILURE, b"")
         message.headers = [
@@ -117,7 +122,7 @@ def too_large(reply: Message) -> Message:
     text = f"the reply has {size} bytes, which is more than the broker takes"
     texts = {
         REASON: "unanswerable",
-        EXCEPTION_TYPE: _name(MessageTooLarge),
+        EXCEPTION_TYPE: f"{MessageTooLarge.__module__}.{MessageTooLarge.__qualname__}",
         EXCEPTION_MESSAGE: text,
     }
     headers = [header for header in reply.headers if header[0] not in texts]
@@ -150,13 +155,3 @@ def _failed(headers: dict[str, bytes], request: str) -> RequestFailed:
         headers.get(name, b"").decode("utf-8", "replace") for name in names
     )
     return RequestFailed(request, reason, handler, kind, text)
-
-
-def _faults(error: ValidationError) -> str:
-    """Where and why, without the values, which may be anybody's secrets."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(": ".join([*map(str, one["loc"]), one["msg"]]) for one in found[:5])
-
-
-def _name(error: type[Exception]) -> str:
-    return f"{error.__module__}.{error.__qualname__}"

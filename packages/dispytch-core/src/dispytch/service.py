@@ -13,6 +13,7 @@ from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.dead_letters import DeadLetterTopic
 from dispytch.delivery import (
+    Admission,
     Aftermath,
     BatchEngine,
     BatchHandling,
@@ -276,14 +277,17 @@ class Service:
         settings = self._settings
         takes_batches = any(route.batching is not None for route in router.routes)
         handling = (BatchHandling if takes_batches else Handling)(
-            read=settings.wire.reader(settings.backend.features.attribute_prefixes),
-            router=router,
+            admission=Admission(
+                read=settings.wire.reader(settings.backend.features.attribute_prefixes),
+                router=router,
+                lookups=self._lookups,
+                clock=self._clock,
+            ),
             retry_topic=retry_topic(settings.group),
             unreadable=self._defaults.dead_letter,
             unhandled=settings.unhandled,
             aftermath=self._aftermath,
             partings=partings,
-            lookups=self._lookups,
             outcomes=self._outcomes,
             clock=self._clock,
             circuit=self._circuit,

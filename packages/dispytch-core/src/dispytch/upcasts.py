@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dispytch.exceptions import BodyInvalid, ConfigurationError
+from dispytch.failing import failure_of, kind_and_place
 
 Step = Callable[[Any], Any]
 """From the plain data of one version to that of the next."""
@@ -92,11 +93,14 @@ class Upcasts:
         for number, step in enumerate(self._steps[version - self.oldest :], version):
             try:
                 data = step(data)
-            except Exception as error:
-                raise BodyInvalid(
-                    f"the upcast of {self.event!r} from version {number} to {number + 1} failed: "
-                    f"{type(error).__name__}: {error}"
-                ) from error
+            except BaseException as error:
+                failure_of(error)
+                why = kind_and_place(error)
+            else:
+                continue
+            raise BodyInvalid(
+                f"the upcast of {self.event!r} from version {number} to {number + 1} failed: {why}"
+            )
         return data
 
     def check(self, version: int) -> None:

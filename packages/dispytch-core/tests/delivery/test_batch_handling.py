@@ -10,7 +10,15 @@ from pydantic import BaseModel, TypeAdapter
 from dispytch.batch import Batch, alone
 from dispytch.clock import Clock
 from dispytch.dead_letters import DeadLetterTopic, FailurePolicy
-from dispytch.delivery import Aftermath, BatchHandling, Broker, Lookups, Outcomes, Partings
+from dispytch.delivery import (
+    Admission,
+    Aftermath,
+    BatchHandling,
+    Broker,
+    Lookups,
+    Outcomes,
+    Partings,
+)
 from dispytch.delivery.attempt import Attempt, Parting
 from dispytch.envelope import Envelope
 from dispytch.events import Event
@@ -98,8 +106,12 @@ class Setup:
             batching=Batching(Batch(10, wait), handler),
         )
         self.handling = BatchHandling(
-            read=CloudEvents().reader(["ce_"]),
-            router=Router([route]),
+            admission=Admission(
+                read=CloudEvents().reader(["ce_"]),
+                router=Router([route]),
+                lookups=Lookups(),
+                clock=clock,
+            ),
             retry_topic="billing.retry",
             unreadable=dead_letter,
             unhandled="ignore",
@@ -107,7 +119,6 @@ class Setup:
                 group="billing", broker=broker or Broker(), outcomes=self.outcomes, clock=clock
             ),
             partings=Partings(self.producer, self.outcomes, clock),
-            lookups=Lookups(),
             outcomes=self.outcomes,
             clock=clock,
         )

@@ -12,7 +12,16 @@ from pydantic import BaseModel, TypeAdapter
 
 from dispytch.clock import Clock as SystemClock
 from dispytch.dead_letters import DeadLetterTopic, Failure, FailurePolicy, Unhandled
-from dispytch.delivery import Aftermath, Broker, Handling, Lookups, Observer, Outcomes, Partings
+from dispytch.delivery import (
+    Admission,
+    Aftermath,
+    Broker,
+    Handling,
+    Lookups,
+    Observer,
+    Outcomes,
+    Partings,
+)
 from dispytch.delivery.attempt import Attempt, Owed, Parting
 from dispytch.events import Event
 from dispytch.exceptions import (
@@ -134,14 +143,17 @@ class Setup:
             observer=observer,
         )
         self.handle = Handling(
-            read=CloudEvents().reader(["ce_"]),
-            router=Router(routes),
+            admission=Admission(
+                read=CloudEvents().reader(["ce_"]),
+                router=Router(routes),
+                lookups=Lookups(),
+                clock=system,
+            ),
             retry_topic="billing.retry",
             unreadable=unreadable,
             unhandled=unhandled,
             aftermath=self.aftermath,
             partings=self.partings,
-            lookups=Lookups(),
             outcomes=self.outcomes,
             clock=system,
         ).handle

@@ -202,7 +202,9 @@ def test_a_validator_that_fails_is_the_bodys_fault() -> None:
     assert CODEC.decode(TypeAdapter(Careless), b'{"name":"a"}') == Careless.model_construct(
         name="b"
     )
-    with pytest.raises(BodyInvalid, match="a validator of the body failed: KeyError: 'z'"):
+    with pytest.raises(
+        BodyInvalid, match="a validator of the body failed: KeyError in _known, line"
+    ):
         CODEC.decode(TypeAdapter(Careless), b'{"name":"z"}')
 
 

@@ -1,9 +1,11 @@
 """The engine: from deliveries to settled outcomes.
 
 Data goes one way: `Engine` takes batches from the consumer into `Lanes`, the `WorkerPool` takes
-events from ready lanes, `Handling` runs their handlers, and what is done is acknowledged.
+events from ready lanes, `Admission` reads them, `Handling` runs their handlers, and what is done is
+acknowledged.
 """
 
+from dispytch.delivery.admission import Admission
 from dispytch.delivery.aftermath import Aftermath, Broker
 from dispytch.delivery.batch_engine import BatchEngine
 from dispytch.delivery.batch_handling import BatchHandling
@@ -16,6 +18,7 @@ from dispytch.delivery.outcomes import Outcomes
 from dispytch.delivery.partings import Partings
 
 __all__ = [
+    "Admission",
     "Aftermath",
     "BatchEngine",
     "BatchHandling",

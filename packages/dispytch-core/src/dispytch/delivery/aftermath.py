@@ -26,8 +26,10 @@ from dispytch.exceptions import (
 )
 from dispytch.gates import Waiting
 from dispytch.messages import Delivery
+from dispytch.printable import described, printable, quoted
 from dispytch.redelivery import Redelivery
 from dispytch.routing import Route
+from dispytch.tracebacks import exc_info
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -110,21 +112,21 @@ class Aftermath:
             self._observer.given_up(delivery, failure, policy)
         if policy == "halt":
             raise EventHalted(
-                f"{where}: {type(error).__name__}: {error}; the event is left unsettled "
+                f"{where}: {described(error)}; the event is left unsettled "
                 "and the listener stops, as dead_letter='halt' asks"
             ) from error
         shown = None if logged else error
         if policy == "drop":
-            logger.error("dropped, as dead_letter='drop' asks: %s", where, exc_info=shown)
+            logger.error("dropped, as dead_letter='drop' asks: %s", where, exc_info=exc_info(shown))
             self._outcomes.dropped += 1
             return None
-        logger.error("given up: %s", where, exc_info=shown)
+        logger.error("given up: %s", where, exc_info=exc_info(shown))
         destination = policy.of(failure.topic or delivery.topic, self._group)
         letter = dead_letter(delivery, failure, destination=destination, group=self._group)
         return Parting("dead_lettered", letter, None, where, self._clock())
 
     def _note(self, where: str, error: Exception) -> None:
-        self.last_error = f"{where}: {type(error).__name__}: {error}"
+        self.last_error = f"{where}: {described(error)}"
 
     def _delay(self, failed: Attempt, error: Exception) -> float | None:
         retry, elapsed = failed.route.retry, self._clock() - failed.began
@@ -168,7 +170,7 @@ class Aftermath:
     ) -> Attempt:
         where = place(delivery, failed.route.name, failed.number)
         logger.warning(
-            "failed, the next attempt follows in %.2f s: %s", delay, where, exc_info=shown
+            "failed, the next attempt follows in %.2f s: %s", delay, where, exc_info=exc_info(shown)
         )
         self._outcomes.retried += 1
         return Attempt(
@@ -188,7 +190,7 @@ class Aftermath:
             "failed, the next attempt comes through the broker in %.2f s: %s",
             delay,
             where,
-            exc_info=shown,
+            exc_info=exc_info(shown),
         )
         return self._through_the_broker(failed, delivery, delay, number=failed.number + 1)
 
@@ -215,8 +217,11 @@ class Aftermath:
 
 def place(delivery: Delivery, handler: str | None, attempts: int) -> str:
     """An event, for the log: where it stands, and whose attempt it was."""
-    where = f"event at {delivery.lease.stream}/{delivery.position} of topic {delivery.topic!r}"
-    return where if handler is None else f"handler {handler}, attempt {attempts}, {where}"
+    stream = printable(delivery.lease.stream)
+    where = f"event at {stream}/{delivery.position} of topic {quoted(delivery.topic)}"
+    return (
+        where if handler is None else f"handler {printable(handler)}, attempt {attempts}, {where}"
+    )
 
 
 def first_attempt(route: Route, redelivery: Redelivery, clock: Clock) -> Attempt:

@@ -1,6 +1,5 @@
 """From the deliveries of a batch to the outcome of each."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,11 +10,10 @@ from dispytch.dead_letters import Failure
 from dispytch.delivery.aftermath import reason_of
 from dispytch.delivery.attempt import Attempt, Owed, Parting, let_go
 from dispytch.delivery.batch_lanes import Taken
-from dispytch.delivery.handling import Handling, escaped_from, first_of
+from dispytch.delivery.handling import Handling, first_of
 from dispytch.envelope import Envelope
 from dispytch.events import Event
 from dispytch.exceptions import (
-    DecodeError,
     HandlerDecision,
     Postpone,
     RegistryUnavailable,
@@ -23,7 +21,8 @@ from dispytch.exceptions import (
     SerializationError,
     Skip,
 )
-from dispytch.messages import Delivery, Undecodable
+from dispytch.failing import failure_of
+from dispytch.messages import Delivery
 from dispytch.routing import Batching, Route
 from dispytch.serialization import Unresolved
 
@@ -65,8 +64,7 @@ class BatchHandling(Handling):
         """Of the handler that takes this delivery in batches; None: it is handled by itself."""
         if delivery.topic == self._retry_topic:
             return None
-        table = self._router.table(delivery)
-        return None if table is None else table.batching
+        return self._admission.batching_of(delivery)
 
     async def handle_batch(self, taken: Taken, settle: Settle) -> Taken:
         """Run the handler once, with all that can be run by now.
@@ -113,30 +111,27 @@ class BatchHandling(Handling):
     def _prepared(
         self, delivery: Delivery, owed: Sequence[Owed] | None, now: float
     ) -> Prepared | Awaitable[Prepared]:
-        if owed is not None:
-            [one] = owed
-            if isinstance(one, Parting) or one.due > now:
-                return owed
-            return self._event(one.route, one, delivery, self._read(delivery))
-        if isinstance(delivery, Undecodable):
-            return self._undecodable(delivery)
-        table = self._router.table(delivery)
-        if table is None:
-            return ()
         try:
-            envelope = self._read(delivery)
-        except DecodeError as error:
-            return self._unreadable(delivery, error, table.topic_name)
-        routes = table.by_type.get(envelope.type, table.of_any)
+            if owed is not None:
+                [one] = owed
+                if isinstance(one, Parting) or one.due > now:
+                    return owed
+                return self._event(one.route, one, delivery, self._admission.again(delivery))
+            admitted = self._admission.admit(delivery)
+        except SerializationError as error:
+            return self._unreadable(delivery, error)
+        if admitted is None:
+            return ()
+        routes, envelope = admitted
         if not routes:
-            return self._pass_over(delivery, envelope, None, table.topic_name)
+            return self._pass_over(delivery, envelope)
         return self._event(routes[0], None, delivery, envelope)
 
     def _event(
         self, route: Route, attempt: Attempt | None, delivery: Delivery, envelope: Envelope
     ) -> Prepared | Awaitable[Prepared]:
         try:
-            body = route.decode(envelope)
+            body = self._admission.body(route, envelope)
         except Unresolved as missing:
             return self._looked_up(route, attempt, delivery, envelope, missing)
         except SerializationError as refusal:
@@ -153,7 +148,7 @@ class BatchHandling(Handling):
     ) -> Prepared:
         """As `_event`, once somebody was asked; another attempt when nobody answers."""
         try:
-            body = await self._lookups.read(lambda: route.decode(envelope), missing)
+            body = await self._admission.looked_up(route, envelope, missing)
         except SerializationError as refusal:
             return self._refusal(route, attempt, delivery, refusal)
         except RegistryUnavailable as silence:
@@ -209,7 +204,7 @@ class BatchHandling(Handling):
         for attempt in run.attempts.values():
             return attempt.route
         first = run.events[0]
-        return self._router.find(first.topic, first.type)[0]
+        return self._admission.route_of(first.topic, first.type)
 
     async def _failures(self, route: Route, events: list[Event[Any]]) -> Mapping[int, Exception]:
         """Run the handler; what the events have failed of, by index."""
@@ -217,11 +212,10 @@ class BatchHandling(Handling):
         run, count = route.batching.run, len(events)
         try:
             await (run(events) if route.timeout is None else self._run_within(route, run, events))
-        except Exception as error:
-            return failures_among(count, error)
-        except asyncio.CancelledError as error:
-            _let_go(events, {})
-            return failures_among(count, escaped_from(error))
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                _let_go(events, {})
+            return failures_among(count, failure_of(error))
         return {}
 
     def _follow(

@@ -1,4 +1,4 @@
-"""From a delivery to its outcome: decode, route, run the handlers, decide about failures."""
+"""From a delivery to its outcome: run the handlers, decide about failures."""
 
 import asyncio
 import logging
@@ -9,16 +9,14 @@ from typing import Any, Final, TypeVar
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
-from dispytch.delivery.aftermath import Aftermath, first_attempt, place, reason_of
+from dispytch.delivery.admission import Admission
+from dispytch.delivery.aftermath import Aftermath, place, reason_of
 from dispytch.delivery.attempt import Attempt, Owed, Parting, let_go
-from dispytch.delivery.lookups import Lookups
 from dispytch.delivery.outcomes import Outcomes
 from dispytch.delivery.partings import Partings
 from dispytch.envelope import Envelope
 from dispytch.events import Event
 from dispytch.exceptions import (
-    DecodeError,
-    DispytchError,
     HandlerTimeout,
     InvalidHandler,
     Postpone,
@@ -26,11 +24,12 @@ from dispytch.exceptions import (
     SerializationError,
     Skip,
 )
-from dispytch.messages import Delivery, Message, Undecodable
+from dispytch.failing import failure_of
+from dispytch.messages import Delivery, Message
+from dispytch.printable import printable, quoted
 from dispytch.redelivery import Redelivery
-from dispytch.routing import Answering, Route, Router
+from dispytch.routing import Answering, Route
 from dispytch.serialization import Unresolved
-from dispytch.serialization.wire import Reader
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -54,26 +53,22 @@ class Handling:
     def __init__(
         self,
         *,
-        read: Reader,
-        router: Router,
+        admission: Admission,
         retry_topic: str,
         unreadable: FailurePolicy,
         unhandled: Unhandled,
         aftermath: Aftermath,
         partings: Partings,
-        lookups: Lookups,
         outcomes: Outcomes,
         clock: Clock,
         circuit: Circuit | None = None,
     ) -> None:
-        self._read = read
-        self._router = router
+        self._admission = admission
         self._retry_topic = retry_topic
         self._if_unreadable: FailurePolicy = unreadable
         self._if_unhandled: Unhandled = unhandled
         self._aftermath = aftermath
         self._partings = partings
-        self._lookups = lookups
         self._outcomes = outcomes
         self._clock = clock
         self._now = clock.time
@@ -91,22 +86,17 @@ class Handling:
             return self._pay(delivery, owed)
         if delivery.topic == self._retry_topic:
             return self._pay(delivery, self._returned(delivery))
-        if isinstance(delivery, Undecodable):
-            return self._pay(delivery, self._undecodable(delivery))
-        table = self._router.table(delivery)
-        if table is None:
-            # It came with what a pattern is for, and is not for anyone here.
-            return self._pay(delivery, ())
         try:
-            envelope = self._read(delivery)
-        except DecodeError as error:
-            return self._pay(delivery, self._unreadable(delivery, error, table.topic_name))
-        routes = table.by_type.get(envelope.type, table.of_any)
+            admitted = self._admission.admit(delivery)
+        except SerializationError as error:
+            return self._pay(delivery, self._unreadable(delivery, error))
+        if admitted is None:
+            return self._pay(delivery, ())
+        routes, envelope = admitted
         if len(routes) == 1:
             return self._run(routes[0], delivery, envelope)
         if not routes:
-            passed_over = self._pass_over(delivery, envelope, None, table.topic_name)
-            return self._pay(delivery, passed_over)
+            return self._pay(delivery, self._pass_over(delivery, envelope))
         return self._run_each(routes, delivery, envelope)
 
     async def _run_each(
@@ -119,21 +109,11 @@ class Handling:
 
     def _returned(self, delivery: Delivery) -> Sequence[Owed]:
         """What a delivery is owed that has come back to the group."""
-        if isinstance(delivery, Undecodable):
-            return self._undecodable(delivery)
-        named: str | None = None
         try:
-            redelivery = Redelivery.of(delivery)
-            delivery.topic, named = redelivery.topic, redelivery.handler_topic
-            envelope = self._read(delivery)
-        except DecodeError as error:
-            return self._unreadable(delivery, error, named)
-        routes: Sequence[Route] = self._router.find(delivery.topic, envelope.type)
-        if redelivery.handler is not None:
-            routes = [route for route in routes if route.name == redelivery.handler]
-        if not routes:
-            return self._pass_over(delivery, envelope, redelivery, named)
-        return [first_attempt(route, redelivery, self._clock) for route in routes]
+            attempts, redelivery, envelope = self._admission.returned(delivery)
+        except SerializationError as error:
+            return self._unreadable(delivery, error)
+        return attempts or self._pass_over(delivery, envelope, redelivery)
 
     async def _pay(self, delivery: Delivery, owed: Sequence[Owed]) -> Sequence[Owed] | None:
         envelope: Envelope | None = None
@@ -145,7 +125,11 @@ class Handling:
             elif isinstance(one, Parting):
                 still_owed += await self._send_on(one)
             else:
-                envelope = envelope or self._read(delivery)
+                try:
+                    envelope = envelope or self._admission.again(delivery)
+                except SerializationError as error:
+                    still_owed += self._unreadable(delivery, error)
+                    continue
                 still_owed += await self._run(one.route, delivery, envelope, one) or ()
         return still_owed or None
 
@@ -158,9 +142,9 @@ class Handling:
         failure: Exception
         try:
             try:
-                body = route.decode(envelope)
+                body = self._admission.body(route, envelope)
             except Unresolved as missing:
-                body = await self._lookups.read(lambda: route.decode(envelope), missing)
+                body = await self._admission.looked_up(route, envelope, missing)
         except SerializationError as refusal:
             let_go(() if attempt is None else (attempt,))
             return await self._refused(route, number, delivery, refusal) or None
@@ -177,12 +161,10 @@ class Handling:
                 if route.timeout is None
                 else self._run_within(route, route.run, event)
             )
-        except Exception as error:
-            failure = error
-        except asyncio.CancelledError as error:
-            if event.claim is not None:
+        except BaseException as error:
+            if event.claim is not None and not isinstance(error, Exception):
                 event.claim.leave()
-            failure = escaped_from(error)
+            failure = failure_of(error)
         else:
             if event.claim is not None:
                 event.claim.leave()
@@ -268,15 +250,8 @@ class Handling:
         left = await self._partings.send(parting)
         return [] if left is None else [left]
 
-    def _undecodable(self, delivery: Undecodable) -> Sequence[Owed]:
-        """What a delivery is owed that the driver could not decode."""
-        table = self._router.table(delivery)
-        named = None if table is None else table.topic_name
-        return self._unreadable(delivery, DecodeError(delivery.reason), named)
-
-    def _unreadable(
-        self, delivery: Delivery, error: DecodeError, named: str | None
-    ) -> Sequence[Owed]:
+    def _unreadable(self, delivery: Delivery, error: SerializationError) -> Sequence[Owed]:
+        named = self._admission.topic_name(delivery)
         failure = Failure("undecodable", error, topic=named)
         return self._given_up(self._if_unreadable, delivery, failure)
 
@@ -290,19 +265,25 @@ class Handling:
         self,
         delivery: Delivery,
         envelope: Envelope,
-        redelivery: Redelivery | None,
-        named: str | None,
+        redelivery: Redelivery | None = None,
     ) -> Sequence[Owed]:
         self._outcomes.unhandled += 1
         kind = (delivery.topic, envelope.type)
         if kind not in self._unhandled and len(self._unhandled) < _UNHANDLED_KINDS_LOGGED:
             self._unhandled.add(kind)
-            logger.warning("no handler takes events of type %r on topic %r", kind[1], kind[0])
-        handler = None if redelivery is None else redelivery.handler
+            logger.warning(
+                "no handler takes events of type %s on topic %s", quoted(kind[1]), quoted(kind[0])
+            )
+        if redelivery is None:
+            handler, named = None, self._admission.topic_name(delivery)
+        else:
+            handler, named = redelivery.handler, redelivery.handler_topic
         policy = self._if_unhandled if handler is None else self._if_unreadable
         if policy == "ignore":
             return ()
-        error = InvalidHandler(f"no handler {handler or 'here'} takes type {envelope.type!r}")
+        error = InvalidHandler(
+            f"no handler {printable(handler or 'here')} takes type {quoted(envelope.type)}"
+        )
         failure = Failure("unhandled", error, handler, topic=named)
         return self._given_up(policy, delivery, failure)
 
@@ -310,16 +291,3 @@ class Handling:
 def first_of(route: Route, began: float) -> Attempt:
     """The first attempt of a handler, which began then."""
     return Attempt(route, 1, 0, began, began, began)
-
-
-def escaped_from(error: asyncio.CancelledError) -> DispytchError:
-    """What a handler failed of that let a cancellation of its own escape.
-
-    Raises:
-        asyncio.CancelledError: it was no such one, but meant for the task that runs the handler.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise error
-    escaped = DispytchError("a cancellation escaped from the handler")
-    return escaped.with_traceback(error.__traceback__)

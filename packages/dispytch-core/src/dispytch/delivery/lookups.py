@@ -6,7 +6,9 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from dispytch.exceptions import RegistryUnavailable
+from dispytch.printable import TEXT_LIMIT, printable
 from dispytch.serialization import Unresolved, resolved
+from dispytch.tracebacks import exc_info
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -50,8 +52,10 @@ class Lookups:
         return found
 
     def _note(self, about: Hashable, error: RegistryUnavailable) -> None:
-        text = f"events cannot be read: {error}"
+        reason = printable(error, TEXT_LIMIT)
+        text = f"events cannot be read: {reason}"
         if self.trouble is None:
-            logger.error("events cannot be read, and wait: %s", error, exc_info=error)
+            shown = exc_info(error)
+            logger.error("events cannot be read, and wait: %s", reason, exc_info=shown)
         if about in self._unanswered or len(self._unanswered) < _REMEMBERED:
             self._unanswered[about] = (text, self._clock() + error.seconds + _LATE)

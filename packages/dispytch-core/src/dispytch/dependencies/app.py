@@ -11,6 +11,8 @@ from dispytch.dependencies.generators import Opened
 from dispytch.dependencies.places import Places, Values, invocation, making, opening
 from dispytch.dependencies.plan import Call, Step
 from dispytch.exceptions import DependencyError
+from dispytch.failing import failure_of
+from dispytch.printable import described
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -39,10 +41,10 @@ async def app_scope(
         for step in steps:
             try:
                 made.append(await _made(step.call, places, made, stack))
-            except Exception as error:
+            except BaseException as error:
                 raise DependencyError(
                     f"{step.path}: what is app-scoped could not be made: "
-                    f"{type(error).__name__}: {error}"
+                    f"{described(failure_of(error))}"
                 ) from error
         yield made[1 + len(places.known) :]
 
@@ -74,9 +76,10 @@ def _closing(leave: Callable[..., Awaitable[None] | None], name: str) -> _Exit:
             left = leave(None, None, None)
             if left is not None:
                 await left
-        except Exception:
+        except BaseException as failed:
+            failure = failure_of(failed)
             if error is None:
-                raise
+                raise failure from failure.__cause__
             logger.exception("the teardown of app-scoped `%s` failed", name)
 
     return close

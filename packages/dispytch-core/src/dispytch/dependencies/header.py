@@ -10,6 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 from dispytch.dependencies.signature import layers
 from dispytch.events import Event
 from dispytch.exceptions import DependencyError, ParameterInvalid
+from dispytch.failing import failure_of, kind_and_place
+from dispytch.faults import faults_of
+from dispytch.printable import TEXT_LIMIT, printable
 from dispytch.serialization.adapters import adapter_of
 
 _TEXTS = (str, bytes, bytearray)
@@ -78,23 +81,22 @@ class HeaderReader:
         try:
             values = found if self._takes_bytes else [value.decode() for value in found]
             return self._adapter.validate_python(values if self._takes_all else values[-1])
-        except UnicodeDecodeError as error:
-            raise ParameterInvalid(
-                f"header {self._name!r} is not UTF-8; as bytes it is taken as it is"
-            ) from error
+        except UnicodeDecodeError:
+            text = f"header {self._name!r} is not UTF-8; as bytes it is taken as it is"
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            raise ParameterInvalid(f"header {self._name!r} is refused: {first['msg']}") from error
-        except Exception as error:
-            raise ParameterInvalid(
-                f"a validator of header {self._name!r} failed: {type(error).__name__}: {error}"
-            ) from error
+            text = f"header {self._name!r} is refused: {printable(faults_of(error), TEXT_LIMIT)}"
+        except BaseException as error:
+            failure_of(error)
+            text = f"a validator of header {self._name!r} failed: {kind_and_place(error)}"
+        raise ParameterInvalid(text)
 
     def _without(self, event: Event[Any]) -> Any:
         if self._default is not Parameter.empty:
             return self._default
-        names = ", ".join(sorted({name for name, _ in event.delivery.headers})) or "none"
-        raise ParameterInvalid(f"header {self._name!r} is missing; there are: {names}")
+        names = ", ".join(sorted({printable(name) for name, _ in event.delivery.headers}))
+        raise ParameterInvalid(
+            f"header {self._name!r} is missing; there are: {printable(names, TEXT_LIMIT) or 'none'}"
+        )
 
 
 def _is_marker(default: object) -> bool:

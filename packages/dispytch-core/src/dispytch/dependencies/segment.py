@@ -11,6 +11,9 @@ from pydantic.fields import FieldInfo
 from dispytch.dependencies.path import Path
 from dispytch.events import Event
 from dispytch.exceptions import DependencyError, ParameterInvalid
+from dispytch.failing import failure_of, kind_and_place
+from dispytch.faults import faults_of
+from dispytch.printable import TEXT_LIMIT, printable, quoted
 from dispytch.serialization.adapters import Unvalidatable, adapter_of
 from dispytch.topics import TopicPattern
 
@@ -89,15 +92,13 @@ def segment_reader(
         try:
             return adapter.validate_strings(text)
         except ValidationError as error:
-            faults = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
-            raise ParameterInvalid(
-                f"{text!r}, the {{{name}}} of topic {event.topic!r}, is refused: {faults}"
-            ) from error
-        except Exception as error:
-            raise ParameterInvalid(
-                f"a validator of {{{name}}}, {text!r} in topic {event.topic!r}, failed: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            why = f"is refused: {printable(faults_of(error), TEXT_LIMIT)}"
+        except BaseException as error:
+            failure_of(error)
+            why = f"has a validator that failed: {kind_and_place(error)}"
+        raise ParameterInvalid(
+            f"{quoted(text)}, the {{{name}}} of topic {quoted(event.topic)}, {why}"
+        )
 
     return read
 

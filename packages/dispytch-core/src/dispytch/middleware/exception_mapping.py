@@ -8,6 +8,7 @@ from dispytch.batch import BatchMiddleware, NextBatch
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Postpone, RetryAfter
 from dispytch.middleware.chain import Next
+from dispytch.printable import described
 
 Replacement = Exception | type[Exception] | Callable[[Any], Exception]
 """What is raised in an error's place: an exception, its class, or a function of the error."""
@@ -100,7 +101,7 @@ def _check_copies(kind: type[Exception], replacement: Exception) -> None:
     except Exception as error:
         raise ConfigurationError(
             f"map_exceptions: the {type(replacement).__name__} for {kind.__name__} cannot be "
-            f"copied, and each event needs one of its own ({type(error).__name__}: {error}); "
+            f"copied, and each event needs one of its own ({described(error)}); "
             f"give a function that makes one: lambda error: {type(replacement).__name__}(...)"
         ) from error
     if type(again) is not type(replacement):
@@ -120,7 +121,7 @@ def _maker_of_class(kind: type[Exception], replacement: type[object]) -> Callabl
         raise ConfigurationError(
             f"map_exceptions: for {kind.__name__} say after how many seconds: {name}(5)"
         )
-    return lambda error: replacement(f"{type(error).__name__}: {error}")
+    return lambda error: replacement(described(error))
 
 
 def _checking(

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
+from dispytch.failing import failure_of
 from dispytch.middleware.chain import Next
 from dispytch.middleware.kept import Kept
 
@@ -175,9 +176,9 @@ class Idempotent:
         noted = (self._store.remember(key, self._ttl) for key in done)
         results = await asyncio.gather(*noted, return_exceptions=True)
         return {
-            index: result
+            index: failure_of(result)
             for index, result in zip(done.values(), results, strict=True)
-            if isinstance(result, Exception)
+            if isinstance(result, BaseException)
         }
 
     async def _run(self, key: str, event: Event[Any], call_next: Next) -> Any:

@@ -11,6 +11,7 @@ from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError
 from dispytch.middleware.chain import Next
 from dispytch.middleware.timing import Run, Timing
+from dispytch.printable import described
 
 _TROUBLE = ("failed", "cancelled", "rejected")
 
@@ -76,7 +77,7 @@ class Log:
             run.event.id,
             "" if run.batch == 1 else f" in a batch of {run.batch}",
             run.seconds * 1000,
-            "" if run.error is None else f": {type(run.error).__name__}: {run.error}",
+            "" if run.error is None else f": {described(run.error)}",
             extra=_fields(run),
         )
 

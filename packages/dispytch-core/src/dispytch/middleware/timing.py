@@ -10,6 +10,7 @@ from typing import Any, Literal
 from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, Postpone, Reject, RetryAfter, Skip
+from dispytch.failing import failure_of
 from dispytch.middleware.chain import Next
 
 logger: logging.Logger = logging.getLogger("dispytch")
@@ -93,7 +94,8 @@ class Timing:
     def _tell(self, run: Run) -> None:
         try:
             self.report(run)
-        except Exception:
+        except BaseException as error:
+            failure_of(error)
             logger.exception("the report of a Timing failed for handler %s", run.event.handler)
 
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from dispytch.dependencies.signature import UNKNOWN, returned_by
 from dispytch.exceptions import EncodeError, InvalidHandler
 from dispytch.messages import Delivery, Message
+from dispytch.printable import TEXT_LIMIT, printable
 from dispytch.replies import Asked, ReplyWriter
 from dispytch.serialization.adapters import Unvalidatable, adapter_of
 
@@ -69,7 +70,7 @@ class Answer:
         try:
             return by.writer.reply(self._asked, by.result.adapter, value)
         except EncodeError as error:
-            logger.error("handler %s cannot answer: %s", by.handler, error)
+            logger.error("handler %s cannot answer: %s", by.handler, printable(error, TEXT_LIMIT))
             return self.failed("unanswerable", error)
 
     def failed(self, reason: str, error: Exception) -> Message:

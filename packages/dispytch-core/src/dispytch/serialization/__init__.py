@@ -9,6 +9,7 @@ from dispytch.serialization.formats.json import JsonCodec
 from dispytch.serialization.formats.msgpack import MessagePackCodec
 from dispytch.serialization.formats.protobuf import ProtobufCodec
 from dispytch.serialization.limits import Limits
+from dispytch.serialization.refusals import refusal_of
 from dispytch.serialization.registry import (
     ConfluentRegistry,
     MemoryRegistry,
@@ -46,6 +47,7 @@ __all__ = [
     "Unresolved",
     "WireFormat",
     "record_subject",
+    "refusal_of",
     "resolved",
     "topic_record_subject",
     "topic_subject",

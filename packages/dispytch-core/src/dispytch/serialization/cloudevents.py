@@ -17,6 +17,7 @@ from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError
 from dispytch.messages import CONTENT_TYPE, Delivery, Header, Headers, present
 from dispytch.serialization.codec import JSON
+from dispytch.serialization.refusals import refusal_of
 from dispytch.serialization.wire import Reader, WireFormat, Writer
 
 TypeOf = Callable[[Delivery], str | None]
@@ -116,10 +117,9 @@ class CloudEvents(WireFormat):
             return _text(headers, self._type_header)
         try:
             return self._type_of(delivery)
-        except Exception as error:
-            raise DecodeError(
-                f"type_of cannot tell the message's type: {type(error).__name__}: {error}"
-            ) from error
+        except BaseException as error:
+            refusal = refusal_of(error, "type_of cannot tell the message's type")
+        raise refusal
 
 
 def _reading_own(prefix: str, read_other: Reader) -> Reader:

@@ -1,13 +1,14 @@
 """What pydantic says about a body, in the errors of dispytch."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from dispytch.exceptions import BodyInvalid
-
-_COMPLAINTS_SHOWN: Final = 5
+from dispytch.failing import kind_and_place
+from dispytch.faults import faults_of
+from dispytch.printable import TEXT_LIMIT, printable
 
 
 def validated(adapter: TypeAdapter[Any], plain: Any) -> Any:
@@ -29,21 +30,16 @@ def checked(validate: Callable[[], Any]) -> Any:
     """
     try:
         return validate()
-    except ValidationError as error:
-        raise BodyInvalid(f"the body is refused: {complaints(error)}") from error
     except Exception as error:
-        raise BodyInvalid(
-            f"a validator of the body failed: {type(error).__name__}: {error}"
-        ) from error
+        refusal = invalid(error)
+    raise refusal
 
 
-def complaints(error: ValidationError) -> str:
-    """Where and why, in one line; never the values, which may be anybody's secrets."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    shown = [f"{_path(one['loc'])}{one['msg']}" for one in found[:_COMPLAINTS_SHOWN]]
-    more = len(found) - len(shown)
-    return "; ".join(shown) + (f"; and {more} more" if more else "")
+def invalid(error: Exception) -> BodyInvalid:
+    """The error of a body that was being validated when this was raised.
 
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) + ": " if location else ""
+    It neither holds nor quotes it: there the values of the body are, and it may be huge.
+    """
+    if isinstance(error, ValidationError):
+        return BodyInvalid(f"the body is refused: {printable(faults_of(error), TEXT_LIMIT)}")
+    return BodyInvalid(f"a validator of the body failed: {kind_and_place(error)}")

@@ -14,9 +14,10 @@ from dispytch.exceptions import (
     EncodeError,
     SerializationError,
 )
+from dispytch.printable import printable
 from dispytch.serialization.codec import JSON, BodyCodec, BoundCodec, Change, Codec
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
-from dispytch.serialization.validation import complaints
+from dispytch.serialization.validation import invalid
 
 
 class JsonCodec(SchemaCodec):
@@ -44,7 +45,8 @@ class JsonCodec(SchemaCodec):
             # The validator itself: an adapter's method of that name costs half as much again.
             return adapter.validator.validate_json(data or b"null")
         except Exception as error:
-            raise _refusal(error) from error
+            refusal = _refusal(error)
+        raise refusal
 
     def bind(self, body: Any, adapter: TypeAdapter[Any]) -> BodyCodec:
         """See `Codec.bind`; what a subclass makes of `decode` counts."""
@@ -83,7 +85,8 @@ class _BoundJson(BoundCodec):
         try:
             return self._validate(data or b"null")
         except Exception as error:
-            raise _refusal(error) from error
+            refusal = _refusal(error)
+        raise refusal
 
 
 class _JsonBody(SchemaBody):
@@ -109,10 +112,9 @@ def _schema(body: Any, adapter: TypeAdapter[Any]) -> Schema:
 
 def _refusal(error: Exception) -> SerializationError:
     """What a body's error means to those who sent it."""
-    if not isinstance(error, ValidationError):
-        return BodyInvalid(f"a validator of the body failed: {type(error).__name__}: {error}")
-    first = error.errors(include_input=False, include_url=False)[0]
-    # A string in the body that should hold JSON is refused with the same type of error.
-    if first["type"] == "json_invalid" and not first["loc"]:
-        return DecodeError(f"the bytes are not JSON: {first['msg']}")
-    return BodyInvalid(f"the body is refused: {complaints(error)}")
+    if isinstance(error, ValidationError) and error.error_count() == 1:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        # A string in the body that should hold JSON is refused with the same type of error.
+        if first["type"] == "json_invalid" and not first["loc"]:
+            return DecodeError(f"the bytes are not JSON: {printable(first['msg'])}")
+    return invalid(error)
