@@ -1,27 +1,191 @@
-"""What the driver is made to do."""
+"""What is used of the driver that is not public: these fail when a new version changes it."""
 
 import asyncio
-import sys
+import hashlib
+import inspect
+from types import CodeType
+from typing import Any
 
-from aiokafka.consumer import group_coordinator  # type: ignore[import-untyped,unused-ignore]
+import pytest
+from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped,unused-ignore]
+from aiokafka.client import AIOKafkaClient  # type: ignore[import-untyped,unused-ignore]
+from aiokafka.consumer.fetcher import (  # type: ignore[import-untyped,unused-ignore]
+    Fetcher,
+    FetchResult,
+    OffsetResetStrategy,
+)
+from aiokafka.consumer.subscription_state import (  # type: ignore[import-untyped,unused-ignore]
+    Assignment,
+    SubscriptionState,
+)
+from brokers import kafka_batches as made
 
-from dispytch.kafka.driver import lazy_task
+from dispytch.kafka.driver import consumer_client, partition_of
+from dispytch.kafka.link import Link
+from dispytch.kafka.reading import Reading
+
+HERE = partition_of("orders", 3)
 
 
-async def test_the_driver_makes_tasks_that_begin_later() -> None:
-    asyncio.get_running_loop().set_task_factory(vars(asyncio).get("eager_task_factory"))
-    began: list[None] = []
-
-    async def begin() -> None:
-        began.append(None)
-
-    task = group_coordinator.create_task(begin())
-    assert not began
-    await task
-    assert began
+def test_fetching_is_what_it_was_when_a_part_of_it_was_replaced() -> None:
+    """Read what has changed in it, take it over in `driver.py`, and write the new sum here."""
+    replaced = inspect.getsource(Fetcher._proc_fetch_request)
+    assert hashlib.sha256(replaced.encode()).hexdigest()[:16] == "59bf948fff47eed5"
 
 
-def test_whoever_uses_the_drivers_tasks_gets_ours() -> None:
-    for name in ("client", "conn", "consumer.fetcher", "producer.sender", "producer.producer"):
-        module = sys.modules[f"aiokafka.{name}"]
-        assert module.create_task is lazy_task, name
+@pytest.mark.parametrize(
+    ("user", "names"),
+    [
+        (Fetcher._get_actions_per_node, {"_records", "_in_flight", "paused", "resume_fut"}),
+        (Fetcher._get_actions_per_node, {"_fetch_max_wait_ms", "has_valid_position"}),
+        (Fetcher._update_fetch_positions, {"awaiting_reset", "reset_to"}),
+        (FetchResult.getall, {"_partition_records", "_update_position", "check_assignment"}),
+        (FetchResult._update_position, {"consumed_to", "next_fetch_offset"}),
+        (Fetcher.fetched_records, {"getall", "has_more"}),
+        (AIOKafkaClient.force_metadata_update, {"_md_update_fut"}),
+    ],
+)
+def test_the_driver_still_goes_by_these_names(user: Any, names: set[str]) -> None:
+    code: CodeType = user.__code__
+    assert names <= set(code.co_names)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_invalidate_preferred_read_replica_for_node",
+        "_update_preferred_read_replica",
+        "_proc_fetch_request",
+        "_set_error",
+    ],
+)
+def test_the_fetcher_still_has_these(name: str) -> None:
+    assert callable(getattr(Fetcher, name))
+
+
+class Answer:
+    """As the driver hands on the answer to a fetch."""
+
+    def __init__(self, *partitions: tuple[Any, ...]) -> None:
+        self.topics = [("orders", list(partitions))]
+
+
+class Asked:
+    """As the driver hands over what it asks for."""
+
+    topics = (("orders", [(3, 7, 1_000_000), (4, 0, 1_000_000)]),)
+
+
+class Desk:
+    """A fetcher of ours that has begun nothing by itself."""
+
+    def __init__(self) -> None:
+        self.link, self.reading = Link("here"), Reading(100_000)
+        self.answer: Answer | Exception = Answer()
+        self.client: Any = consumer_client(reading=self.reading, requests=self.link)
+        self.client._client.send = self._send
+        self.client._client.force_metadata_update = lambda: None
+        self.state = SubscriptionState()
+        self.fetcher: Any = Fetcher(self.client._client, self.state, auto_offset_reset="earliest")
+        self.client._fetcher = self.fetcher
+        self.assignment = Assignment([HERE, partition_of("orders", 4)])
+        self.assignment.state_value(HERE).seek(7)
+        self.assignment.state_value(partition_of("orders", 4)).seek(0)
+
+    async def _send(self, node: int, request: Any, **_: Any) -> Answer:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def fetch(self) -> bool:
+        self.client.read_leniently()
+        has_news: bool = await self.fetcher._proc_fetch_request(self.assignment, 0, Asked())
+        return has_news
+
+    async def close(self) -> None:
+        await self.fetcher.close()
+        self.client._closed = True
+        await self.client._client.close()
+
+
+GOOD = made.batch(made.record(0), made.record(1), base=7)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [([], GOOD), (0, [], GOOD), (0, None, -1, GOOD)],
+    ids=["version-4", "version-5", "version-11"],
+)
+async def test_every_version_of_the_answer_is_read(rest: tuple[Any, ...]) -> None:
+    desk = Desk()
+    try:
+        desk.answer = Answer((3, 0, 9, 9, *rest), (4, 0, 0, 0, *rest[:-1], b""))
+        assert await desk.fetch()
+        result = desk.fetcher._records[HERE]
+        assert [record.offset for record in result.getall()] == [7, 8]
+        assert desk.assignment.state_value(HERE).position == 9
+        assert list(desk.fetcher._records) == [HERE]
+    finally:
+        await desk.close()
+
+
+async def test_where_a_partition_cannot_be_read_it_is_put_off_and_the_others_go_on() -> None:
+    desk = Desk()
+    try:
+        desk.answer = Answer((3, 56, 9, 9, 0, [], -1, b""), (4, 0, 2, 2, 0, [], -1, GOOD))
+        await desk.fetch()
+        assert desk.assignment.state_value(HERE).paused
+        assert not desk.assignment.state_value(partition_of("orders", 4)).paused
+        async with asyncio.timeout(5):
+            await desk.assignment.state_value(HERE).resume_fut
+    finally:
+        await desk.close()
+
+
+async def test_an_offset_that_is_gone_is_told_and_reading_goes_on_at_the_earliest() -> None:
+    desk = Desk()
+    try:
+        desk.answer = Answer((3, 1, -1, -1, 0, [], -1, b""))
+        await desk.fetch()
+        state = desk.assignment.state_value(HERE)
+        assert state.reset_strategy == OffsetResetStrategy.EARLIEST
+        state.reset_to(50)
+        list(desk.reading.records(HERE, b"", offset=50, aborted=(), put_off=lambda _: None))
+        (problem,) = desk.reading.problems({HERE}).values()
+        assert "from 7 to 49 expired" in problem
+    finally:
+        await desk.close()
+
+
+async def test_an_answer_that_nobody_understands_ends_no_fetching() -> None:
+    desk = Desk()
+    try:
+        for answer in (Answer((3, 0)), ValueError("nonsense")):
+            desk.answer = answer
+            assert not await desk.fetch()
+            assert desk.assignment.state_value(HERE).paused
+            desk.assignment.state_value(HERE).resume()
+    finally:
+        await desk.close()
+
+
+async def test_every_request_of_a_consumer_is_told_to_its_link() -> None:
+    link = Link("here")
+    client: Any = consumer_client(
+        reading=Reading(1), requests=link, bootstrap_servers="127.0.0.1:1"
+    )
+    told: list[BaseException | None] = []
+    link.begun = lambda *, patient: told.append  # type: ignore[method-assign, assignment]
+    try:
+        with pytest.raises(Exception, match="not ready"):
+            await client._client.send(0, object())
+    finally:
+        client._closed = True
+        await client._client.close()
+    (error,) = told
+    assert error is not None
+
+
+def test_a_consumer_has_what_is_taken_over() -> None:
+    names = AIOKafkaConsumer.start.__code__.co_names
+    assert {"_fetcher", "_client"} <= set(names)

@@ -18,6 +18,7 @@ from dispytch.kafka.driver import ConsumerClient, TopicPartition, partition_of
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.kafka.membership import Membership
+from dispytch.kafka.vacancy import Vacancy
 from dispytch.messages import Lease
 from dispytch.transport import Subscription
 
@@ -49,7 +50,11 @@ class FakeClient:
         self.ends: dict[TopicPartition, int] | Exception = {}
         self.group: dict[TopicPartition, int] = {}
         self.error: Exception | None = None
-        self._subscription = self.subscription = self.assignment = self
+        self.answers = True
+        self._subscription = self.subscription = self.assignment = self._client = self
+
+    async def force_metadata_update(self) -> bool:
+        return self.answers
 
     def is_assigned(self, partition: TopicPartition) -> bool:
         return partition in self.places
@@ -101,6 +106,7 @@ class Desk:
             self.leases,
             self._revoke,
             lambda: None,
+            Vacancy("g", 30),
             starts_at_end=starts_at_end,
         )
 
@@ -222,10 +228,15 @@ async def test_the_lag_counts_what_is_buffered_and_not_what_is_handed_out() -> N
     assert await desk.membership.lag() == {}
 
 
-async def test_the_lag_of_nothing_asks_nobody() -> None:
+@pytest.mark.parametrize("answers", [True, False])
+async def test_who_holds_nothing_asks_whether_the_broker_answers(answers: bool) -> None:
     desk = Desk()
-    desk.client.ends = KafkaConnectionError()
-    assert await desk.membership.lag() == {}
+    desk.client.answers = answers
+    if answers:
+        assert await desk.membership.lag() == {}
+    else:
+        with pytest.raises(TransportError, match="its topics end"):
+            await desk.membership.lag()
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError("gone"), TimeoutError()])

@@ -12,7 +12,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped,unused-ignore]
     KafkaError,
 )
 
-from dispytch.exceptions import BrokerUnreachable, ConfigurationError
+from dispytch.exceptions import BrokerUnreachable, ConfigurationError, reason_of
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver import (
     FETCH_WAIT_MS,
@@ -26,6 +26,8 @@ from dispytch.kafka.driver import (
     producer_client,
 )
 from dispytch.kafka.driver_log import quieten
+from dispytch.kafka.link import Link
+from dispytch.kafka.reading import Reading
 from dispytch.transport import Subscription
 
 logger: logging.Logger = logging.getLogger("dispytch.kafka")
@@ -68,9 +70,13 @@ async def connected(make: Callable[[], AnyClient], config: KafkaConfig) -> AnyCl
     raise BrokerUnreachable(
         f"no Kafka broker at {config.address} took a connection within "
         f"{config.connect_timeout:g} s; check the address, that the broker runs, and the "
-        f"credentials and TLS options (it failed with {reason or 'no answer'}; "
+        f"credentials and TLS options (it failed with {_told(reason)}; "
         "the log of aiokafka may say more)"
     ) from reason
+
+
+def _told(reason: Exception | None) -> str:
+    return "no answer" if reason is None else reason_of(reason)
 
 
 async def stopped(client: Any, within: float = STOP_TIMEOUT) -> None:
@@ -115,7 +121,9 @@ async def new_producer(config: KafkaConfig) -> ProducerClient:
     )
 
 
-async def new_consumer(config: KafkaConfig, subscription: Subscription) -> ConsumerClient:
+async def new_consumer(
+    config: KafkaConfig, subscription: Subscription, reading: Reading, link: Link
+) -> ConsumerClient:
     """A connected consumer that has not joined its group yet, if it is to join one."""
     rebalance = subscription.drain_timeout + REBALANCE_MARGIN
     session = config.session_timeout
@@ -125,6 +133,8 @@ async def new_consumer(config: KafkaConfig, subscription: Subscription) -> Consu
     return await connected(
         lambda: consumer_client(
             **options,
+            reading=reading,
+            requests=link,
             group_id=None if subscription.temporary else subscription.group,
             auto_offset_reset="earliest",
             session_timeout_ms=_ms(session),

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection
+from time import monotonic
 from typing import Final
 
+from dispytch.exceptions import reason_of
 from dispytch.kafka.driver import ConsumerClient, place_of
 from dispytch.kafka.failures import has_lost_membership, is_hopeless
 from dispytch.kafka.lease import KafkaLease
@@ -15,6 +17,8 @@ logger: logging.Logger = logging.getLogger("dispytch.kafka")
 INTERVAL: Final = 0.5
 TIMEOUT: Final = 5.0
 _PAUSE: Final = 0.2
+_GRACE: Final = 3.0
+"""Seconds in which commits may fail before that is a problem."""
 
 
 class Commits:
@@ -39,6 +43,8 @@ class Commits:
         self._leases = leases
         self._forfeit = forfeit
         self._turn = asyncio.Lock()
+        self._failing: float | None = None
+        self._reason = ""
 
     async def keep_up(self) -> None:
         """Commit whatever has changed, twice a second, until cancelled.
@@ -64,6 +70,14 @@ class Commits:
                 return
             await asyncio.sleep(_PAUSE)
 
+    @property
+    def problem(self) -> str | None:
+        """A sentence for commits that have failed for a while."""
+        lasting = 0.0 if self._failing is None else monotonic() - self._failing
+        if lasting < _GRACE:
+            return None
+        return f"nothing could be committed for {lasting:.0f} s: {self._reason}"
+
     async def commit(self) -> bool:
         """Try once; whether nothing is left to commit.
 
@@ -74,7 +88,9 @@ class Commits:
             places = {lease: self._due(lease) for lease in self._leases}
             due = {lease: place for lease, place in places.items() if place is not None}
             if not due:
+                self._failing = None
                 return True
+            begun = monotonic()
             try:
                 async with asyncio.timeout(TIMEOUT):
                     await self._client.commit(
@@ -83,8 +99,11 @@ class Commits:
             except Exception as error:
                 if is_hopeless(error):
                     raise
+                self._failing = begun if self._failing is None else self._failing
+                self._reason = reason_of(error)
                 self._failed(list(due), error)
                 return False
+            self._failing = None
             for lease, place in due.items():
                 lease.committed = place
             return True

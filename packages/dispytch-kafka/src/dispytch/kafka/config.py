@@ -46,11 +46,13 @@ class KafkaOptions(TypedDict, total=False):
     tls_keyfile: str | None
     compression: Compression | None
     max_message_bytes: int
+    max_batch_bytes: int
     connect_timeout: float
     request_timeout: float
     send_timeout: float
     session_timeout: float
     max_poll_interval: float
+    assignment_timeout: float
     metadata_max_age: float
 
 
@@ -67,11 +69,14 @@ class KafkaConfig(BaseModel):
         signed it, unless the system knows. tls_certfile, tls_keyfile: this program's own.
     compression: of what is sent.
     max_message_bytes: a larger message is refused before it is sent.
+    max_batch_bytes: a compressed batch that holds more than this is not unpacked; its records are
+        given up as unreadable.
     connect_timeout: how long to look for a broker, in seconds, as all that follow.
     request_timeout: how long one request to a broker may take.
     send_timeout: how long a send may take in all, over restarts of the broker.
     session_timeout: a consumer that has been silent for so long loses its partitions.
     max_poll_interval: so does one whose event loop has stood still for so long.
+    assignment_timeout: a consumer that has waited for partitions for so long is not healthy.
     metadata_max_age: how often the brokers are asked what topics and partitions there are, so how
         long it takes at most until a pattern finds a topic that is made later.
     """
@@ -98,11 +103,13 @@ class KafkaConfig(BaseModel):
     tls_keyfile: str | None = None
     compression: Compression | None = None
     max_message_bytes: int = Field(default=1_048_576, ge=1)
+    max_batch_bytes: int = Field(default=67_108_864, ge=1)
     connect_timeout: _Seconds = 10.0
     request_timeout: _Seconds = 10.0
     send_timeout: _Seconds = 30.0
     session_timeout: _Seconds = 20.0
     max_poll_interval: _Seconds = 300.0
+    assignment_timeout: _Seconds = 30.0
     metadata_max_age: _Seconds = 10.0
 
     @classmethod

@@ -1,34 +1,40 @@
 """Receiving from Kafka."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from time import monotonic
 from typing import Final
 
-from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
+from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError, reason_of
 from dispytch.kafka.clients import new_consumer
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver import ConsumerClient, TopicPartition
 from dispytch.kafka.failures import is_hopeless
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
+from dispytch.kafka.link import Link
 from dispytch.kafka.membership import Membership
+from dispytch.kafka.reading import Reading
+from dispytch.kafka.vacancy import Vacancy
 from dispytch.kafka.watch import Watch
 from dispytch.messages import Delivery, Lease
-from dispytch.transport import Consumer, OnRevoke, Subscription
+from dispytch.transport import CONNECTION, Consumer, OnRevoke, Subscription
 
 logger: logging.Logger = logging.getLogger("dispytch.kafka")
 
-_BACKOFF: Final = 1.0
-_MAX_FAILURES: Final = 5
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+_GOOD_AFTER: Final = 60.0
+"""The seconds for which a client must have served well before its failures are forgotten."""
 
 
 class KafkaConsumer(Consumer):
     """A member of a group: buffers and windows per partition, commits of what is settled.
 
     What the driver cannot repair by itself is repaired by a new client, which joins the group
-    anew. When that does not help several times in a row, or never can, `receive` raises.
+    anew, after pauses that grow while that does not help; `problems` says so. Where it never can,
+    `receive` raises.
     """
 
     def __init__(
@@ -43,6 +49,9 @@ class KafkaConsumer(Consumer):
         self._failure: DispytchError | None = None
         self._was_assigned = False
         self._places: dict[TopicPartition, int] = {}
+        self._reading = Reading(config.max_batch_bytes)
+        self._link = Link(config.address)
+        self._vacancy = Vacancy(subscription.group, config.assignment_timeout)
         self._membership: Membership
         self._serving: asyncio.Task[None]
 
@@ -54,7 +63,7 @@ class KafkaConsumer(Consumer):
         Raises:
             BrokerUnreachable: no connection within the connect timeout.
         """
-        self._membership = self._member(await new_consumer(self._config, self._subscription))
+        self._membership = self._member(await self._new_client())
         self._serving = asyncio.create_task(self._serve(), name="dispytch-kafka-consumer")
         try:
             async with asyncio.timeout(self._config.connect_timeout):
@@ -125,6 +134,22 @@ class KafkaConsumer(Consumer):
         """
         return await self._membership.lag()
 
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """See `Consumer.problems`."""
+        if (away := self._link.problem) is not None:
+            return {CONNECTION: away}
+        found = dict(self._reading.problems({lease.partition for lease in self._leases}))
+        for name, sentence in {
+            "assignment": self._vacancy.problem,
+            "commits": self._membership.commits.problem,
+        }.items():
+            if sentence is not None:
+                found[name] = sentence
+        for topic in self._membership.missing_topics:
+            found[f"topic {topic}"] = f"Kafka at {self._config.address} has no topic {topic!r}"
+        return found
+
     def pause(self, lease: Lease) -> None:
         """See `Consumer.pause`."""
         if isinstance(lease, KafkaLease):
@@ -147,32 +172,39 @@ class KafkaConsumer(Consumer):
         failures = 0
         try:
             while True:
-                membership = self._membership
+                membership, began = self._membership, monotonic()
                 try:
                     await membership.run()
                     return
                 except Exception as error:
                     self._was_assigned |= membership.assigned.is_set()
-                    failures = 1 if membership.assigned.is_set() else failures + 1
-                    if is_hopeless(error) or failures > _MAX_FAILURES:
+                    if is_hopeless(error):
                         raise
-                    logger.warning("the Kafka client failed and is replaced: %r", error)
-                    await asyncio.sleep(_BACKOFF * failures)
+                    failures = 1 if monotonic() - began > _GOOD_AFTER else failures + 1
+                    await self._failed(error, failures)
                 await self._replace(membership)
         except Exception as error:
             logger.error("the Kafka consumer cannot go on: %r", error)
             self._failure = self._refused(error)
             self._news.set()
 
+    async def _failed(self, error: Exception, failures: int) -> None:
+        self._vacancy.begin(f"its Kafka client failed and is replaced: {reason_of(error)}")
+        logger.warning("the Kafka client failed and is replaced: %r", error)
+        await asyncio.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 10)))
+
     async def _replace(self, membership: Membership) -> None:
         membership.lose(list(self._leases))
         await membership.leave()
         while True:
-            with contextlib.suppress(BrokerUnreachable):
-                self._membership = self._member(
-                    await new_consumer(self._config, self._subscription)
-                )
+            try:
+                self._membership = self._member(await self._new_client())
                 return
+            except BrokerUnreachable as error:
+                self._link.failed(error)
+
+    async def _new_client(self) -> ConsumerClient:
+        return await new_consumer(self._config, self._subscription, self._reading, self._link)
 
     def _member(self, client: ConsumerClient) -> Membership:
         if self._subscription.temporary:
@@ -183,6 +215,7 @@ class KafkaConsumer(Consumer):
                 self._leases,
                 self._on_revoke,
                 self._news.set,
+                self._vacancy,
                 self._places,
             )
         return Membership(
@@ -192,6 +225,7 @@ class KafkaConsumer(Consumer):
             self._leases,
             self._on_revoke,
             self._news.set,
+            self._vacancy,
             starts_at_end=self._subscription.start_at == "latest" and not self._was_assigned,
         )
 
@@ -208,7 +242,7 @@ class KafkaConsumer(Consumer):
         topics = [*wanted.topics, *(pattern.text for pattern in wanted.patterns)]
         failure = TransportError(
             f"the group {wanted.group!r} at {self._config.address} cannot go on with "
-            f"{', '.join(topics)}: {error}"
+            f"{', '.join(topics)}: {reason_of(error)}"
         )
         failure.__cause__ = error
         return failure

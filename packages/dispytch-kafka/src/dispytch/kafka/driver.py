@@ -4,7 +4,9 @@
 """The driver, as this package uses it."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -12,6 +14,7 @@ from aiokafka import (  # type: ignore[import-untyped,unused-ignore]
     AIOKafkaConsumer,
     AIOKafkaProducer,
     codec,
+    errors,
 )
 from aiokafka.abc import (  # type: ignore[import-untyped,unused-ignore]
     AbstractTokenProvider,
@@ -21,10 +24,22 @@ from aiokafka.admin import (  # type: ignore[import-untyped,unused-ignore]
     AIOKafkaAdminClient,
     NewTopic,
 )
+from aiokafka.consumer.fetcher import (  # type: ignore[import-untyped,unused-ignore]
+    Fetcher,
+    FetchResult,
+    OffsetResetStrategy,
+)
 from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-untyped,unused-ignore]
     RoundRobinPartitionAssignor,
 )
 from aiokafka.partitioner import DefaultPartitioner  # type: ignore[import-untyped,unused-ignore]
+from aiokafka.protocol.group import (  # type: ignore[import-untyped,unused-ignore]
+    JoinGroupRequest,
+    SyncGroupRequest,
+)
+from aiokafka.record.default_records import (  # type: ignore[import-untyped,unused-ignore]
+    DefaultRecordBatch,
+)
 from aiokafka.util import commit_structure_validate  # type: ignore[import-untyped,unused-ignore]
 
 if TYPE_CHECKING:
@@ -50,6 +65,10 @@ else:
 FETCH_WAIT_MS: Final = 200
 """For how long the broker keeps a fetch back that finds no records."""
 
+_PATIENT: Final = (JoinGroupRequest, SyncGroupRequest)
+"""The requests that the broker answers when all members of the group have come."""
+
+_PARTS_WITH_REPLICA: Final = 4
 _HURRIED_WAIT_MS: Final = 20
 _LOOK_SECONDS: Final = 0.2
 _HURRIED_LOOK_SECONDS: Final = 0.005
@@ -64,6 +83,50 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+
+
+PutOff = Callable[[float], None]
+"""Has a partition be fetched again only after so many seconds, and others meanwhile."""
+
+
+class Reading(Protocol):
+    """How a consumer reads what it fetches, and who is told of what it cannot fetch."""
+
+    def records(
+        self,
+        partition: TopicPartition,
+        chunk: bytes,
+        *,
+        offset: int,
+        aborted: Sequence[tuple[int, int]],
+        put_off: PutOff,
+    ) -> Iterable[Record]:
+        """The records of what was fetched from this offset on; reads as it is iterated.
+
+        Its ``next_fetch_offset`` says from where on to fetch after the last one taken.
+        """
+        ...
+
+    def failed(
+        self, partition: TopicPartition, offset: int, error: BaseException, put_off: PutOff
+    ) -> None:
+        """A fetch from this offset on has brought nothing but an error; it is tried again."""
+        ...
+
+    def expired(self, partition: TopicPartition, offset: int) -> None:
+        """The broker does not have this offset any more, or not yet."""
+        ...
+
+
+class Requests(Protocol):
+    """Who is told of the requests to brokers."""
+
+    def begun(self, *, patient: bool) -> Callable[[BaseException | None], None]:
+        """One is on its way; what is returned is called when it has ended, with its error.
+
+        patient: the broker may take its time to answer.
+        """
+        ...
 
 
 class Client(Protocol):
@@ -210,14 +273,138 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc,unused-ignore]
         await self._told.on_assigned(assigned)
 
 
+class _Fetcher(Fetcher):  # type: ignore[misc,unused-ignore]
+    """The driver's fetcher, with another way to read what it has fetched.
+
+    Its own gives a partition up at the first batch that it cannot read, and tells of no error.
+    """
+
+    reading: Reading
+
+    async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
+        asked = {
+            TopicPartition(topic, number): offset
+            for topic, partitions in request.topics
+            for number, offset, _ in partitions
+        }
+        try:
+            response: Any = await self._client.send(node_id, request)
+        except Exception as error:
+            self._invalidate_preferred_read_replica_for_node(node_id, request)
+            for partition, offset in asked.items() if assignment.active else ():
+                self._failed(assignment, partition, offset, error)
+            return False
+        except asyncio.CancelledError:
+            # The client is closed, or the partitions are others' now.
+            return False
+        has_news = False
+        for topic, partitions in response.topics if assignment.active else ():
+            for number, *answer in partitions:
+                partition = TopicPartition(topic, number)
+                state = assignment.state_value(partition)
+                # A seek may have come between.
+                if state.has_valid_position and state.position == asked[partition]:
+                    try:
+                        has_news |= self._take(assignment, partition, answer)
+                    except Exception as error:
+                        self._failed(assignment, partition, state.position, error)
+        return has_news
+
+    def _take(self, assignment: Any, partition: TopicPartition, answer: Sequence[Any]) -> bool:
+        """Keep what was fetched of a partition; whether there is something to be had now."""
+        code, highwater, stable, *rest = answer
+        if code != 0:
+            return self._refused(assignment, partition, errors.for_code(code))
+        state = assignment.state_value(partition)
+        state.highwater, state.lso, state.timestamp = highwater, stable, int(1000 * time.time())
+        aborted, chunk = self._parts(partition, rest)
+        records = self.reading.records(
+            partition,
+            chunk,
+            offset=state.position,
+            aborted=aborted,
+            put_off=partial(_put_off, state),
+        )
+        if chunk:
+            self._records[partition] = FetchResult(
+                partition,
+                assignment=assignment,
+                partition_records=records,
+                backoff=self._prefetch_backoff,
+            )
+        return bool(chunk)
+
+    def _parts(self, partition: TopicPartition, rest: Sequence[Any]) -> tuple[Any, bytes]:
+        """The aborted transactions and the records, where each version of the answer has them."""
+        if len(rest) == _PARTS_WITH_REPLICA:
+            _, aborted, replica, chunk = rest
+            self._update_preferred_read_replica(partition, replica)
+        else:
+            *_, aborted, chunk = rest
+        return aborted or (), chunk or b""
+
+    def _refused(self, assignment: Any, partition: TopicPartition, error: Any) -> bool:
+        state = assignment.state_value(partition)
+        replicas: dict[Any, Any] = self._preferred_read_replica
+        replicas.pop(partition, None)
+        if error is errors.OffsetOutOfRangeError:
+            self.reading.expired(partition, state.position)
+            state.await_reset(OffsetResetStrategy.EARLIEST)
+            return False
+        if error is errors.TopicAuthorizationFailedError:
+            self._set_error(partition, error(partition.topic))
+            return True
+        self._client.force_metadata_update()
+        self._failed(assignment, partition, state.position, error())
+        return False
+
+    def _failed(
+        self, assignment: Any, partition: TopicPartition, offset: int, error: Exception
+    ) -> None:
+        state = assignment.state_value(partition)
+        self.reading.failed(partition, offset, error, partial(_put_off, state))
+
+
+def _put_off(state: Any, seconds: float) -> None:
+    state.pause()
+    asyncio.get_running_loop().call_later(seconds, state.resume)
+
+
 class _Consumer(AIOKafkaConsumer):  # type: ignore[misc,unused-ignore]
-    """The driver's consumer, whose fetches can be hurried, and which commits in time.
+    """The driver's consumer, which reads whatever it fetches, and whose fetches can be hurried.
 
     It commits until a rebalance has really begun: when the driver finds another topic that a
     pattern matches, it forgets what it is assigned at once, and only then has the rebalance follow.
     Until that has told of what is revoked, the group still takes commits for it, and the driver's
     own way refuses them.
     """
+
+    def __init__(self, *, reading: Reading, requests: Requests, **options: Any) -> None:
+        super().__init__(**options)
+        self._reading = reading
+        send: Any = self._client.send
+
+        async def told(node_id: int, request: Any, **more: Any) -> Any:
+            ended = requests.begun(patient=isinstance(request, _PATIENT))
+            try:
+                answer = await send(node_id, request, **more)
+            except BaseException as error:
+                ended(error)
+                raise
+            ended(None)
+            return answer
+
+        self._client.send = told
+
+    async def start(self) -> None:
+        await super().start()
+        self.read_leniently()
+
+    def read_leniently(self) -> None:
+        """Have the fetcher read as ours does. It makes its own, and fetches nothing before this."""
+        fetcher: Any = self._fetcher
+        fetcher.reading = self._reading
+        fetcher.__class__ = _Fetcher
 
     def hurry(self, hurried: bool) -> None:
         fetcher: Any = self._fetcher
@@ -238,7 +425,7 @@ class _Consumer(AIOKafkaConsumer):  # type: ignore[misc,unused-ignore]
             await super().commit(offsets)
 
 
-def consumer_client(**options: Any) -> ConsumerClient:
+def consumer_client(*, reading: Reading, requests: Requests, **options: Any) -> ConsumerClient:
     """A consumer that commits nothing by itself and sees no aborted transactions.
 
     Round robin shares out all partitions of all topics evenly, where the range assignor gives the
@@ -249,6 +436,8 @@ def consumer_client(**options: Any) -> ConsumerClient:
         enable_auto_commit=False,
         isolation_level="read_committed",
         partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        reading=reading,
+        requests=requests,
         **options,
     )
 
@@ -305,6 +494,23 @@ async def discovered_partitions(client: ConsumerClient, topic: str) -> set[int]:
     return found
 
 
+async def answered(client: ConsumerClient) -> None:
+    """Return when a broker has told of the client's topics.
+
+    Raises:
+        KafkaError: none has.
+    """
+    inner: Any = client
+    if not await inner._client.force_metadata_update():
+        raise errors.KafkaConnectionError("no broker tells of the topics")
+
+
+def is_missing(client: ConsumerClient, topic: str) -> bool:
+    """Whether the brokers had no such topic when they were last asked."""
+    inner: Any = client
+    return topic not in inner._client.cluster.topics(exclude_internal_topics=False)
+
+
 def place_of(client: ConsumerClient, partition: TopicPartition) -> int | None:
     """The offset up to which `getmany` has returned all records; None if it is not known now.
 
@@ -325,6 +531,22 @@ def missing_compression(name: str) -> str | None:
     if getattr(codec, f"has_{name}")():
         return None
     return f"{name} needs a library that is not installed: pip install 'aiokafka[{name}]'"
+
+
+def fast_records(batch: memoryview) -> Iterable[Record]:
+    """The records of a batch that is not compressed, as the driver's own parser reads them.
+
+    Raises, on the way:
+        Exception: it cannot read one, for whatever reason.
+    """
+    found: Any = DefaultRecordBatch(batch)
+    return found  # type: ignore[no-any-return,unused-ignore]
+
+
+def is_intact(batch: memoryview) -> bool:
+    """Whether the checksum of a batch is right."""
+    intact: bool = DefaultRecordBatch(batch).validate_crc()
+    return intact
 
 
 def partition_of(topic: str, number: int) -> TopicPartition:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from dispytch.exceptions import TransportError
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ConsumerClient, place_of
+from dispytch.kafka.driver import ConsumerClient, answered, place_of
 from dispytch.kafka.failures import KafkaError
 from dispytch.kafka.leases import Leases
 
@@ -13,21 +13,24 @@ from dispytch.kafka.leases import Leases
 async def lag(client: ConsumerClient, leases: Leases, config: KafkaConfig) -> Mapping[str, int]:
     """How many records of each stream are still to be handed out, those in the buffers included.
 
-    A stream whose place is not known yet, as just after an assignment, is left out.
+    A stream whose place is not known yet, as just after an assignment, is left out. Where there is
+    no stream, it asks all the same, to know whether the broker answers.
 
     Raises:
         TransportError: no answer within the request timeout.
     """
     partitions = [lease.partition for lease in leases]
-    if not partitions:
-        return {}
     try:
         async with asyncio.timeout(config.request_timeout):
+            if not partitions:
+                await answered(client)
+                return {}
             ends = await client.end_offsets(partitions)
     except (KafkaError, TimeoutError) as error:
+        where = ", ".join(lease.stream for lease in leases) or "its topics"
         raise TransportError(
             f"Kafka at {config.address} did not tell within {config.request_timeout:g} s where "
-            f"{', '.join(lease.stream for lease in leases)} end; see whether it runs ({error!r})"
+            f"{where} end; see whether it runs ({error!r})"
         ) from error
     found: dict[str, int] = {}
     for lease in leases:

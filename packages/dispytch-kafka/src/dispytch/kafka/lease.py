@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from dispytch.kafka.driver import Record, TopicPartition
 from dispytch.kafka.offsets import Offsets
-from dispytch.messages import Delivery, Lease
+from dispytch.kafka.records import BrokenRecord
+from dispytch.kafka.spelling import stream_of
+from dispytch.messages import Delivery, Lease, Undecodable
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -35,8 +37,7 @@ class KafkaLease(Lease):
     @classmethod
     def on(cls, partition: TopicPartition) -> "KafkaLease":
         """A new lease."""
-        topic, number = partition
-        return cls(topic=topic, stream=f"{topic}[{number}]", partition=partition)
+        return cls(topic=partition[0], stream=stream_of(partition), partition=partition)
 
     @property
     def is_hungry(self) -> bool:
@@ -66,23 +67,34 @@ class KafkaLease(Lease):
     def store(self, records: list[Record]) -> None:
         """Take in what was fetched."""
         topic = self.topic
-        self.fresh += [
-            Delivery(
-                topic,
-                record.value,
-                record.key,
-                record.headers,
-                self,
-                record.offset,
-                # A record of the first format has none, and another may be without: it says -1.
-                record.timestamp if record.timestamp >= 0 else None,
-            )
-            for record in records
-        ]
+        # Nearly no record is broken, and all of them are looked at: none of it runs in Python.
+        if BrokenRecord in set(map(type, records)):
+            self.fresh += map(self._delivery, records)
+        else:
+            self.fresh += [
+                Delivery(
+                    topic,
+                    record.value,
+                    record.key,
+                    tuple(record.headers),
+                    self,
+                    record.offset,
+                    # One of the first format has none, and another may be without: it says -1.
+                    record.timestamp if record.timestamp >= 0 else None,
+                )
+                for record in records
+            ]
         self.low = len(records)
         if self.begin is None:
             self.begin = records[0].offset
         self.end = records[-1].offset + 1
+
+    def _delivery(self, record: Record) -> Delivery:
+        time = record.timestamp if record.timestamp >= 0 else None
+        known = (record.value, record.key, tuple(record.headers), self, record.offset, time)
+        if isinstance(record, BrokenRecord):
+            return Undecodable(self.topic, *known, reason=record.reason)
+        return Delivery(self.topic, *known)
 
     def take(self, room: int) -> list[Delivery]:
         """Hand out at most so many: first what was given back, then what is new."""

@@ -9,13 +9,20 @@ from typing import Any, Final
 from dispytch.kafka.clients import REBALANCE_MARGIN, stopped
 from dispytch.kafka.commits import Commits
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ConsumerClient, TopicPartition, place_of, rebalance_listener
+from dispytch.kafka.driver import (
+    ConsumerClient,
+    TopicPartition,
+    is_missing,
+    place_of,
+    rebalance_listener,
+)
 from dispytch.kafka.failures import passes_by_itself
 from dispytch.kafka.lag import lag
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.kafka.pump import Pump
 from dispytch.kafka.topic_names import subscribed_regex
+from dispytch.kafka.vacancy import Vacancy
 from dispytch.transport import OnRevoke, Subscription
 
 logger: logging.Logger = logging.getLogger("dispytch.kafka")
@@ -44,6 +51,7 @@ class Membership:
         leases: Leases,
         on_revoke: OnRevoke,
         arrived: Callable[[], None],
+        vacancy: Vacancy,
         *,
         starts_at_end: bool,
     ) -> None:
@@ -53,6 +61,7 @@ class Membership:
         self._leases = leases
         self._on_revoke = on_revoke
         self._arrived = arrived
+        self._vacancy = vacancy
         self._starts_at_end = starts_at_end
         self._leaving = False
         self._giving_up: set[asyncio.Task[None]] = set()
@@ -109,6 +118,13 @@ class Membership:
         if self._giving_up:
             await asyncio.wait(self._giving_up)
 
+    @property
+    def missing_topics(self) -> list[str]:
+        """The topics that it is to read and that the broker does not have."""
+        if not self.assigned.is_set():
+            return []
+        return [name for name in self._subscription.topics if is_missing(self._client, name)]
+
     async def lag(self) -> Mapping[str, int]:
         """See `Consumer.lag`.
 
@@ -142,6 +158,7 @@ class Membership:
     async def on_revoked(self) -> None:
         """See `Rebalanced.on_revoked`. The driver keeps the membership alive meanwhile."""
         leases = list(self._leases)
+        self._vacancy.begin()
         for lease in leases:
             lease.revoked = True
         try:
@@ -164,6 +181,7 @@ class Membership:
                 return
         self._leases.end([lease for lease in self._leases if lease.partition not in held])
         self._leases.assign(held)
+        self._vacancy.end()
         self.assigned.set()
         self.pump.look()
 

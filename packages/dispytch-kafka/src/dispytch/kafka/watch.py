@@ -18,6 +18,7 @@ from dispytch.kafka.failures import KafkaError
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.kafka.membership import Membership
+from dispytch.kafka.vacancy import Vacancy
 from dispytch.transport import OnRevoke, Subscription
 
 _LOOK_AGAIN: Final = 2.0
@@ -40,10 +41,18 @@ class Watch(Membership):
         leases: Leases,
         on_revoke: OnRevoke,
         arrived: Callable[[], None],
+        vacancy: Vacancy,
         places: dict[TopicPartition, int],
     ) -> None:
         super().__init__(
-            client, config, subscription, leases, on_revoke, arrived, starts_at_end=not places
+            client,
+            config,
+            subscription,
+            leases,
+            on_revoke,
+            arrived,
+            vacancy,
+            starts_at_end=not places,
         )
         self.commits: Commits = _NoCommits(client, leases, self.forfeit)
         self._places = places
@@ -61,6 +70,7 @@ class Watch(Membership):
             for partition in partitions:
                 await self._find_place(partition)
         self._leases.assign(partitions)
+        self._vacancy.end()
         self.assigned.set()
         self.pump.look()
         self._growing = asyncio.create_task(self._grow(partitions), name="dispytch-kafka-watch")
