@@ -1,6 +1,5 @@
 """Emitting events."""
 
-import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -11,6 +10,7 @@ from typing import Any, Self, TypeVar, overload
 
 from pydantic import TypeAdapter
 
+from dispytch.awaitables import awaited
 from dispytch.backends import backend_from
 from dispytch.events import EventBase
 from dispytch.exceptions import (
@@ -296,9 +296,7 @@ class EventEmitter:
                 remaining[index] = failure
                 continue
             try:
-                taken = self._on_timeout(events[index])
-                if inspect.isawaitable(taken):
-                    await taken
+                await awaited(self._on_timeout(events[index]))
             except BaseException as error:
                 remaining[index] = SendTimeout(f"{failure}; and the on_timeout callback failed")
                 remaining[index].__cause__ = failure_of(error)

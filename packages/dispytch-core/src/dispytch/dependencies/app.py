@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any
 
+from dispytch.awaitables import awaited
 from dispytch.dependencies.generators import Opened
 from dispytch.dependencies.places import Places, Values, invocation, making, opening
 from dispytch.dependencies.plan import Call, Step
@@ -52,7 +53,7 @@ async def app_scope(
 async def _made(step: Call, places: Places, values: Values, stack: AsyncExitStack) -> object:
     if not step.is_generator:
         result = making(step, places)(values)
-        return await result if step.is_async or step.thread else result
+        return await awaited(await result if step.is_async or step.thread else result)
     if step.is_async or step.thread:
         opened = opening(step, places)(values)
         result = await opened.__aenter__()
@@ -61,7 +62,7 @@ async def _made(step: Call, places: Places, values: Values, stack: AsyncExitStac
         standing = Opened(invocation(step, places)(values), step.name)
         result = standing.__enter__()
         stack.push_async_exit(_closing(standing.__exit__, step.name))
-    return result
+    return await awaited(result)
 
 
 def _closing(leave: Callable[..., Awaitable[None] | None], name: str) -> _Exit:

@@ -33,8 +33,8 @@ def Dependency(  # noqa: N802
     func: a function, async or not; a generator function, async or not, that yields once: what
         follows the yield is the teardown; a function made by ``contextlib.contextmanager`` or
         ``asynccontextmanager``; a class; a ``functools.partial``; an object with ``__call__``.
-        Its parameters are provided like a handler's. What it returns is injected as it is: a
-        context manager too is not entered.
+        Its parameters are provided like a handler's. What it gives is awaited if it is awaitable;
+        else it is injected as it is: a context manager too is not entered.
     use_cache: made once for each run of the handler, however many ask for it; if False, made anew
         for this parameter.
     thread: run in a worker thread, for functions that block. Context variables that it sets stay

@@ -218,7 +218,7 @@ class Graph:
         kind = kind_of(func)
         _check_kind(kind, marker, func, path)
         # What stands in for a function that blocks may be async.
-        thread = marker.thread and not kind.is_async
+        thread = marker.thread and not kind.waits
         key = (identity_of(func), thread)
         if marker.use_cache and key in self._shared:
             return Result(self._shared[key])
@@ -252,7 +252,7 @@ class Graph:
 
 
 def _check_kind(kind: Kind, marker: Marker, func: Provider, path: Path) -> None:
-    if marker.thread and kind.is_async and func is marker.func:
+    if marker.thread and kind.waits and func is marker.func:
         raise DependencyError(f"{path} is async; thread=True is for functions that block")
     function = function_of(func) if kind.is_generator else None
     line = second_yield(function) if function is not None else None

@@ -6,6 +6,7 @@ from inspect import Parameter
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
+from dispytch.dependencies.callables import is_mock
 from dispytch.dependencies.dependency import Dependency, Marker
 from dispytch.dependencies.generics import Unbound, settled, unaliased
 from dispytch.dependencies.header import Header, HeaderMarker
@@ -32,7 +33,7 @@ def parameters(func: Callable[..., Any], path: Path) -> list[Parameter]:
             path, f"its parameters cannot be read ({error}); call it from a function of your own"
         ) from error
     variadic = [one for one in found if one.kind in _VARIADIC]
-    if len(variadic) == len(found) == 2 and not _is_class(func):
+    if len(variadic) == len(found) == 2 and not (_is_class(func) or is_mock(func)):
         raise _refused(
             path,
             "it takes only *args and **kwargs, which hide what it needs; "

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from contextvars import copy_context
-from inspect import isawaitable
 from typing import Any, Final, cast
 
+from dispytch.awaitables import is_awaitable
 from dispytch.dependencies.generators import AsyncOpened, Opened, ThreadOpened
 from dispytch.dependencies.places import Places
 from dispytch.dependencies.plan import Call, Plan
@@ -25,7 +25,7 @@ _KNOWN: Final[Mapping[str, object]] = {
     "ThreadOpened": ThreadOpened,
     "copy_context": copy_context,
     "in_thread": in_thread,
-    "isawaitable": isawaitable,
+    "is_awaitable": is_awaitable,
 }
 
 
@@ -86,6 +86,8 @@ class _Writing:
     def _step(self, step: Call, place: int) -> None:
         if not step.is_generator:
             self._line(f"v{place} = {self._result(step)}")
+            if not step.is_async:
+                self._await(place)
             return
         is_async, opened = step.is_async or step.thread, self._opened(step)
         if self._on_a_stack:
@@ -94,12 +96,20 @@ class _Writing:
         else:
             self._waits |= is_async
             self._open(f"{'async ' if is_async else ''}with {opened} as v{place}")
+        self._await(place)
+
+    def _await(self, place: int) -> None:
+        """Await what a step has given, where it was not known before that it is awaitable."""
+        self._waits = True
+        self._line(f"if hasattr(type(v{place}), '__await__'):")
+        self._line(f"    v{place} = await v{place}")
 
     def _handler(self, handler: Call) -> None:
         if not handler.is_async:
             # A function that is not async may still return what an async one has given it.
+            self._waits = True
             self._line(f"result = {self._result(handler)}")
-            self._line("return await result if isawaitable(result) else result")
+            self._line("return await result if is_awaitable(result) else result")
         elif self._waits or self._depth > 1:
             self._line(f"return {self._result(handler)}")
         else:

@@ -68,7 +68,7 @@ class Wiring:
         graph = Graph(
             self._provided, self._replacing, given, self._app, topic, pattern, batch=batch
         )
-        call = graph.call(kind, handler, path, thread=not kind.is_async)
+        call = graph.call(kind, handler, path, thread=not kind.waits)
         if batch and not graph.takes_event:
             raise InvalidHandler(
                 f"{path} takes batches, and neither it nor a dependency asks for the events; give "

@@ -1,17 +1,20 @@
 """Turning the errors of other libraries into decisions about an event."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from typing import Any, cast
 
+from dispytch.awaitables import awaited
 from dispytch.batch import BatchMiddleware, NextBatch
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Postpone, RetryAfter
 from dispytch.middleware.chain import Next
 from dispytch.printable import described
 
-Replacement = Exception | type[Exception] | Callable[[Any], Exception]
+Replacement = Exception | type[Exception] | Callable[[Any], "Exception | Awaitable[Exception]"]
 """What is raised in an error's place: an exception, its class, or a function of the error."""
+
+_Make = Callable[[Any], object]
 
 
 def map_exceptions(replacements: Mapping[type[Exception], Replacement]) -> BatchMiddleware:
@@ -36,14 +39,14 @@ def map_exceptions(replacements: Mapping[type[Exception], Replacement]) -> Batch
 
 
 class _ExceptionMap:
-    def __init__(self, makers: Mapping[type[Exception], Callable[[Any], Exception]]) -> None:
+    def __init__(self, makers: Mapping[type[Exception], _Make]) -> None:
         self._makers = makers
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         try:
             return await call_next(event)
         except Exception as error:
-            replacement = self._replaced(error)
+            replacement = await self._replaced(error)
             if replacement is error:
                 raise
             raise replacement from error
@@ -54,31 +57,37 @@ class _ExceptionMap:
         except BatchFailed as partial:
             # An error that several events share stays one.
             errors = {id(error): error for error in partial.failures.values()}
-            replaced = {one: self._chained(error) for one, error in errors.items()}
+            replaced = {one: await self._chained(error) for one, error in errors.items()}
             raise BatchFailed(
                 {index: replaced[id(error)] for index, error in partial.failures.items()}
             ) from partial.__cause__
         except Exception as error:
-            replacement = self._replaced(error)
+            replacement = await self._replaced(error)
             if replacement is error:
                 raise
             raise replacement from error
 
-    def _chained(self, error: Exception) -> Exception:
-        replacement = self._replaced(error)
+    async def _chained(self, error: Exception) -> Exception:
+        replacement = await self._replaced(error)
         if replacement is not error:
             replacement.__cause__ = error
         return replacement
 
-    def _replaced(self, error: Exception) -> Exception:
+    async def _replaced(self, error: Exception) -> Exception:
         for kind in type(error).__mro__:
             make = self._makers.get(kind)
             if make is not None:
-                return make(error)
+                made = await awaited(make(error))
+                if not isinstance(made, Exception):
+                    raise TypeError(
+                        f"map_exceptions: the function for {kind.__name__} gave {made!r}, not an "
+                        "exception"
+                    )
+                return made
         return error
 
 
-def _maker(kind: object, replacement: object) -> Callable[[Any], Exception]:
+def _maker(kind: object, replacement: object) -> _Make:
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         raise ConfigurationError(f"map_exceptions: {kind!r} is no exception class")
     if isinstance(replacement, Exception):
@@ -92,7 +101,7 @@ def _maker(kind: object, replacement: object) -> Callable[[Any], Exception]:
             f"map_exceptions: for {kind.__name__} an exception, its class or a function that makes "
             f"one is taken, not {replacement!r}"
         )
-    return _checking(kind, cast("Callable[[Any], object]", replacement))
+    return cast("_Make", replacement)
 
 
 def _check_copies(kind: type[Exception], replacement: Exception) -> None:
@@ -111,7 +120,7 @@ def _check_copies(kind: type[Exception], replacement: Exception) -> None:
         )
 
 
-def _maker_of_class(kind: type[Exception], replacement: type[object]) -> Callable[[Any], Exception]:
+def _maker_of_class(kind: type[Exception], replacement: type[object]) -> _Make:
     if not issubclass(replacement, Exception):
         raise ConfigurationError(
             f"map_exceptions: {replacement.__name__}, for {kind.__name__}, is no exception class"
@@ -122,17 +131,3 @@ def _maker_of_class(kind: type[Exception], replacement: type[object]) -> Callabl
             f"map_exceptions: for {kind.__name__} say after how many seconds: {name}(5)"
         )
     return lambda error: replacement(described(error))
-
-
-def _checking(
-    kind: type[Exception], function: Callable[[Any], object]
-) -> Callable[[Any], Exception]:
-    def make(error: Any) -> Exception:
-        made = function(error)
-        if not isinstance(made, Exception):
-            raise TypeError(
-                f"map_exceptions: the function for {kind.__name__} gave {made!r}, not an exception"
-            )
-        return made
-
-    return make

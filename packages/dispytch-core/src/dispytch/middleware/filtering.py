@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any
 
+from dispytch.awaitables import awaited
 from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
@@ -65,7 +65,5 @@ class Filter:
         raise BatchFailed(failures)
 
     async def _refusal(self, event: Event[Any]) -> Exception | None:
-        wanted = self.predicate(event)
-        if isawaitable(wanted):
-            wanted = await wanted
+        wanted = await awaited(self.predicate(event))
         return None if wanted else Skip(f"event {event.id!r} is filtered out")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dispytch.awaitables import awaited
 from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, Postpone, Reject, RetryAfter, Skip
@@ -45,8 +46,8 @@ class Run:
 class Timing:
     """A middleware that reports every run of a handler, with its duration: for metrics.
 
-    report: called in the event loop after each run, so it should not block. What it raises is
-        logged, and changes nothing for the event.
+    report: called in the event loop after each run, so it should not block; what it returns is
+        awaited if it is awaitable. What it raises is logged, and changes nothing for the event.
     clock: gives seconds, from any start on.
 
     Raises:
@@ -68,9 +69,9 @@ class Timing:
         try:
             result = await call_next(event)
         except BaseException as error:
-            self._tell(Run(event, self.clock() - began, _ending(error), error))
+            await self._tell(Run(event, self.clock() - began, _ending(error), error))
             raise
-        self._tell(Run(event, self.clock() - began, "handled"))
+        await self._tell(Run(event, self.clock() - began, "handled"))
         return result
 
     async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
@@ -89,11 +90,11 @@ class Timing:
             seconds = self.clock() - began
             for index, event in enumerate(events):
                 cause = errors.get(index)
-                self._tell(Run(event, seconds, _ending(cause), cause, len(events)))
+                await self._tell(Run(event, seconds, _ending(cause), cause, len(events)))
 
-    def _tell(self, run: Run) -> None:
+    async def _tell(self, run: Run) -> None:
         try:
-            self.report(run)
+            await awaited(self.report(run))
         except BaseException as error:
             failure_of(error)
             logger.exception("the report of a Timing failed for handler %s", run.event.handler)
