@@ -147,6 +147,31 @@ async def test_a_listener_puts_what_nobody_can_read_aside_and_is_red_meanwhile(
     assert "max_batch_bytes" in str(letter.error)
 
 
+async def test_a_dead_letter_and_a_replay_keep_odd_header_names_byte_for_byte(
+    backend: KafkaBackend, address: str, topic: str
+) -> None:
+    group, names = HandlerGroup(default_topic=topic, default_event=None), list[str]()
+
+    @group.handler()
+    async def handle(event: Event[Counted], delivery: Delivery) -> None:
+        names.extend(name for name, _ in delivery.headers)
+        if delivery.topic == topic:
+            raise ValueError("no")
+
+    listener = EventListener(backend, group=f"of-{topic}")
+    listener.add_handler_group(group)
+    body = b'{"topic": "t", "key": "k", "number": 1}'
+    odd = made.record(0, body, headers=[*JSON, (b"caf\xe9", b"x")])
+    letters = DeadLetters(backend, group=f"of-{topic}", topic=topic)
+    spelt = b"caf\xe9".decode("utf-8", "surrogateescape")
+    async with listener:
+        await produce(address, topic, 0, made.batch(odd))
+        await eventually(lambda: listener.outcomes.dead_lettered == 1, "a dead letter", PATIENCE)
+        assert names.count(spelt) == 1
+        await letters.replay()
+        await eventually(lambda: names.count(spelt) == 2, "the replay", PATIENCE)
+
+
 async def test_what_expired_unread_is_a_problem_with_its_bounds(
     backend: KafkaBackend, address: str, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:

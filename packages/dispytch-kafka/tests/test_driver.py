@@ -20,7 +20,7 @@ from aiokafka.consumer.subscription_state import (  # type: ignore[import-untype
 )
 from brokers import kafka_batches as made
 
-from dispytch.kafka.driver import consumer_client, partition_of
+from dispytch.kafka.driver import consumer_client, partition_of, producer_client
 from dispytch.kafka.link import Link
 from dispytch.kafka.reading import Reading
 
@@ -184,6 +184,34 @@ async def test_every_request_of_a_consumer_is_told_to_its_link() -> None:
         await client._client.close()
     (error,) = told
     assert error is not None
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+async def test_header_names_that_are_not_utf8_are_written_byte_for_byte(
+    compression: str | None,
+) -> None:
+    client: Any = producer_client(compression_type=compression)
+    odd = b"caf\xe9".decode("utf-8", "surrogateescape")
+    try:
+        plain = client.create_batch()
+        assert plain.append(timestamp=1, key=None, value=b"0", headers=[("a", b"1")])
+        assert plain.append(timestamp=1, key=None, value=b"1", headers=[(odd, b"1")]) is None
+        batch = client.create_batch()
+        for number, name in enumerate([odd, "good", odd]):
+            value = b"%d" % number
+            assert batch.append(timestamp=5, key=b"k", value=value, headers=[(name, None)])
+        batch._set_producer_state(7, 0, 0)
+        for made_of, names in ((plain, ["a"]), (batch, [odd, "good", odd])):
+            chunk = bytes(made_of._build())
+            read = Reading(100_000).records(
+                HERE, chunk, offset=0, aborted=(), put_off=lambda _: None
+            )
+            records = list(read)
+            assert [record.value for record in records] == [b"%d" % n for n in range(len(names))]
+            assert [record.headers[0][0] for record in records] == names
+    finally:
+        client._closed = True
+        await client.client.close()
 
 
 def test_a_consumer_has_what_is_taken_over() -> None:

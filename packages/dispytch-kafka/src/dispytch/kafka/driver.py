@@ -33,12 +33,17 @@ from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-u
     RoundRobinPartitionAssignor,
 )
 from aiokafka.partitioner import DefaultPartitioner  # type: ignore[import-untyped,unused-ignore]
+from aiokafka.producer.message_accumulator import (  # type: ignore[import-untyped,unused-ignore]
+    BatchBuilder,
+)
 from aiokafka.protocol.group import (  # type: ignore[import-untyped,unused-ignore]
     JoinGroupRequest,
     SyncGroupRequest,
 )
 from aiokafka.record.default_records import (  # type: ignore[import-untyped,unused-ignore]
     DefaultRecordBatch,
+    DefaultRecordBatchBuilder,
+    _DefaultRecordBatchBuilderPy,
 )
 from aiokafka.util import commit_structure_validate  # type: ignore[import-untyped,unused-ignore]
 
@@ -425,6 +430,60 @@ class _Consumer(AIOKafkaConsumer):  # type: ignore[misc,unused-ignore]
             await super().commit(offsets)
 
 
+class _Name(str):
+    """A header's name, some bytes of which are not UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "surrogateescape") -> bytes:
+        return super().encode(encoding, "surrogateescape")
+
+
+class _Batch(BatchBuilder):  # type: ignore[misc,unused-ignore]
+    """The driver's batch, which takes headers with names that are not UTF-8 as well.
+
+    The driver's fast builder refuses them. From the first one on, its slow one takes all.
+    """
+
+    _packing: tuple[int, int] = (0, 0)
+    _builder: Any
+
+    def append(
+        self,
+        *,
+        timestamp: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Any] = (),
+    ) -> Any:
+        given: dict[str, Any] = {"timestamp": timestamp, "key": key, "value": value}
+        if type(self._builder) is DefaultRecordBatchBuilder:
+            try:
+                return super().append(headers=headers, **given)
+            except UnicodeEncodeError:
+                if self._relative_offset:
+                    # It begins the next batch.
+                    self.close()
+                    return None
+                size, compression = self._packing
+                self._builder = _DefaultRecordBatchBuilderPy(2, compression, 0, -1, -1, 0, size)
+        return super().append(headers=[(_Name(name), one) for name, one in headers], **given)
+
+    def _set_producer_state(self, *state: int) -> None:
+        self._builder.set_producer_state(*state)
+
+
+class _Producer(AIOKafkaProducer):  # type: ignore[misc,unused-ignore]
+    """The driver's producer, with batches of ours."""
+
+    def create_batch(self) -> _Batch:
+        made: Any = super().create_batch()
+        of: Any = self._message_accumulator
+        made._packing = (of._batch_size, of._compression_type)
+        made.__class__ = _Batch
+        return made  # type: ignore[no-any-return,unused-ignore]
+
+
 def consumer_client(*, reading: Reading, requests: Requests, **options: Any) -> ConsumerClient:
     """A consumer that commits nothing by itself and sees no aborted transactions.
 
@@ -449,7 +508,7 @@ def rebalance_listener(told: Rebalanced) -> object:
 
 def producer_client(**options: Any) -> ProducerClient:
     """An idempotent producer, so every batch is confirmed by all replicas that are in sync."""
-    return AIOKafkaProducer(  # type: ignore[no-any-return,unused-ignore]
+    return _Producer(  # type: ignore[no-any-return,unused-ignore]
         enable_idempotence=True, acks="all", **options
     )
 
