@@ -34,6 +34,7 @@ from dispytch.exceptions import (
     EventHalted,
     InvalidHandler,
     NotRunning,
+    SendTimeout,
 )
 from dispytch.middleware import ConcurrencyLimit, RateLimit
 from dispytch.serialization import JsonCodec
@@ -615,3 +616,24 @@ async def test_so_is_a_reply_that_is_asked_for(url: str) -> None:
     async with EventEmitter(url) as emitter:
         with pytest.raises(ConfigurationError, match="`Missing` is not defined"):
             await emitter.request(Note(text="?"), reply=Incomplete)
+
+
+async def test_a_broker_that_is_slow_makes_no_dead_letter_whatever_retry_on_says() -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="orders", retries=3, retry_on=KeyError, retry_interval=30)
+    async def handle(event: Event[Order], emitter: EventEmitter) -> None:
+        try:
+            await emitter.emit(Note(text="hello"))
+        except SendTimeout as error:
+            raise RuntimeError("no note") from error
+
+    listener = EventListener("kafka://localhost", group="shop")
+    listener.add_handler_group(group)
+    async with listener.test() as probe:
+        probe.fail_emits(SendTimeout("late"), times=2)
+        await probe.emit(Placed(number=1))
+        await probe.settled()
+        assert len(probe.failed) == 2
+        assert not probe.dead_lettered
+        assert probe.emitted.of(Note) == [Note(text="hello")]

@@ -1,5 +1,6 @@
 """The arithmetic of retries, by property."""
 
+from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
@@ -7,19 +8,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispytch.exceptions import ConfigurationError
+from dispytch.exceptions import (
+    BrokerUnreachable,
+    ConfigurationError,
+    MessageTooLarge,
+    RegistryUnavailable,
+    SendError,
+    SendTimeout,
+    TransportError,
+)
 from dispytch.retry import RetryPolicy
 
 seconds = st.floats(0, 1e300) | st.integers(0, 10**12)
-policies = st.builds(
-    RetryPolicy,
-    attempts=st.integers(1, 10**9),
-    delay=seconds,
-    factor=st.floats(1, 1e300) | st.integers(1, 10**6),
-    max_delay=seconds,
-    jitter=st.booleans(),
-    time_limit=st.none() | seconds,
-)
+
+
+@st.composite
+def made(draw: st.DrawFn) -> RetryPolicy:
+    delay, jitter = draw(seconds), draw(st.booleans())
+    longer = seconds.filter(lambda one: one >= delay) | st.just(delay)
+    return RetryPolicy(
+        attempts=draw(st.integers(1, 10**9)),
+        delay=delay,
+        factor=draw(st.floats(1, 1e300) | st.integers(1, 10**6)),
+        max_delay=draw(st.none() | longer),
+        jitter=jitter,
+        time_limit=draw(st.none() | (seconds if jitter else longer)),
+    )
+
+
+policies = made()
 draws = st.floats(0, 1, exclude_max=True)
 
 
@@ -35,7 +52,7 @@ def test_delays_stay_within_their_bounds(
     elif delay is None:
         assert policy.time_limit is not None
     else:
-        assert 0 <= delay <= policy.max_delay
+        assert 0 <= delay <= policy.longest_delay
         assert policy.time_limit is None or elapsed + delay <= policy.time_limit
 
 
@@ -108,6 +125,11 @@ def test_by_default_nothing_is_run_twice() -> None:
         ({"factor": inf}, "factor must be at least 1 and finite, not inf"),
         ({"max_delay": -0.1}, "max_delay must not be negative, not -0.1"),
         ({"max_delay": nan}, "max_delay must not be negative, not nan"),
+        ({"delay": 5, "max_delay": 4}, "max_delay must be at least delay=5, or the delay would"),
+        (
+            {"attempts": 2, "delay": 5, "time_limit": 4, "jitter": False},
+            "time_limit must be at least delay=5, or nothing would be retried, not 4",
+        ),
         ({"time_limit": -1}, "time_limit must not be negative, not -1"),
         ({"retry_on": "ValueError"}, "retry_on takes exception classes, not 'ValueError'"),
         ({"retry_on": [ValueError]}, "retry_on takes exception classes, not "),
@@ -119,3 +141,66 @@ def test_nonsense_is_refused_by_name(options: dict[str, Any], text: str) -> None
     with pytest.raises(ConfigurationError) as caught:
         RetryPolicy(**options)
     assert str(caught.value).startswith(f"RetryPolicy: {text}")
+
+
+def test_the_longest_delay_follows_the_first_one() -> None:
+    hourly = RetryPolicy(attempts=3, delay=3600, jitter=False)
+    assert [hourly.next_delay(attempt=n, error=OSError(), elapsed=0) for n in (1, 2)] == [3600] * 2
+    assert RetryPolicy(delay=3).longest_delay == 60
+    assert replace(RetryPolicy(delay=3), delay=90).longest_delay == 90
+
+
+class OrderFailed(Exception):
+    pass
+
+
+def chained(error: Exception, cause: BaseException | None) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+ITSELF = OrderFailed()
+ITSELF.__cause__ = ITSELF
+
+TRANSIENT = [
+    SendTimeout("late"),
+    BrokerUnreachable("away"),
+    RegistryUnavailable("away"),
+    SendError({0: SendTimeout("late"), 2: BrokerUnreachable("away")}, 3),
+    ExceptionGroup("two", [SendTimeout("late"), SendError({0: SendTimeout("late")}, 1)]),
+    chained(OrderFailed(), SendTimeout("late")),
+    chained(OrderFailed(), chained(ValueError(), BrokerUnreachable("away"))),
+    chained(OrderFailed(), ExceptionGroup("one", [SendTimeout("late")])),
+    ExceptionGroup("one", [chained(OrderFailed(), SendTimeout("late"))]),
+]
+LASTING = [
+    OrderFailed(),
+    ITSELF,
+    MessageTooLarge("2 MB"),
+    TransportError("refused"),
+    SendError({0: SendTimeout("late"), 1: MessageTooLarge("2 MB")}, 2),
+    ExceptionGroup("two", [SendTimeout("late"), OrderFailed()]),
+    chained(OrderFailed(), MessageTooLarge("2 MB")),
+]
+
+
+@pytest.mark.parametrize("error", TRANSIENT)
+def test_what_passes_by_itself_is_retried_whatever_retry_on_says(error: Exception) -> None:
+    policy = RetryPolicy(attempts=3, delay=2, jitter=False, retry_on=KeyError)
+    assert policy.next_delay(attempt=1, error=error, elapsed=0) == 2
+    assert policy.next_delay(attempt=3, error=error, elapsed=0) is None
+    for named in (TransportError, (SendTimeout, BrokerUnreachable, RegistryUnavailable)):
+        given_up = replace(policy, give_up_on=named)
+        assert given_up.next_delay(attempt=1, error=error, elapsed=0) is None
+
+
+@pytest.mark.parametrize("error", LASTING)
+def test_what_does_not_is_judged_by_retry_on(error: Exception) -> None:
+    policy = RetryPolicy(attempts=3, retry_on=KeyError)
+    assert policy.next_delay(attempt=1, error=error, elapsed=0) is None
+
+
+def test_to_give_one_of_them_up_leaves_the_others() -> None:
+    policy = RetryPolicy(attempts=3, retry_on=KeyError, give_up_on=SendTimeout)
+    assert policy.next_delay(attempt=1, error=BrokerUnreachable("away"), elapsed=0) is not None
+    assert policy.next_delay(attempt=1, error=SendTimeout("late"), elapsed=0) is None

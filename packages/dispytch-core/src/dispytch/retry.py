@@ -1,14 +1,23 @@
 """When to run a failed handler again: pure arithmetic, no clock and no I/O."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final, cast
 
-from dispytch.exceptions import ConfigurationError
+from dispytch.exceptions import (
+    BrokerUnreachable,
+    ConfigurationError,
+    RegistryUnavailable,
+    SendError,
+    SendTimeout,
+)
 
 ErrorTypes = type[Exception] | tuple[type[Exception], ...]
+
+_A_MINUTE: Final = 60.0
+_TRANSIENT: Final = (SendTimeout, BrokerUnreachable, RegistryUnavailable)
 
 _random: Final = random.Random()
 
@@ -20,24 +29,27 @@ class RetryPolicy:
     attempts: runs in all, the first one included.
     delay: seconds before the second attempt.
     factor: what each further delay is multiplied with; 1 keeps it fixed.
-    max_delay: no delay is longer than this, in seconds.
+    max_delay: no delay is longer than this, in seconds; when not given, a minute, or ``delay`` if
+        that is longer.
     jitter: draw each delay evenly between zero and its full length, so that events that failed
         together do not come back together.
-    retry_on: the errors that are worth another attempt.
-    give_up_on: errors among these that are not.
+    retry_on: the errors that are worth another attempt. Those of a broker or registry that pass by
+        themselves are so in any case, see `passes_by_itself`.
+    give_up_on: errors among all of these that are not.
     delayed: let the broker keep an event until its next attempt, instead of waiting in place. In
         place, the events of its key wait behind it, and keep their order; through the broker they
         don't, and the attempts are counted over a restart.
     time_limit: no attempt starts later than so many seconds after the first one did.
 
     Raises:
-        ConfigurationError: a value that makes no sense; the text names it.
+        ConfigurationError: a value that makes no sense, or two that contradict each other; the
+            text names them.
     """
 
     attempts: int = 1
     delay: float = 1.25
     factor: float = 2.0
-    max_delay: float = 60.0
+    max_delay: float | None = None
     jitter: bool = True
     retry_on: ErrorTypes = Exception
     give_up_on: ErrorTypes = ()
@@ -45,13 +57,17 @@ class RetryPolicy:
     delayed: bool = False
 
     def __post_init__(self) -> None:
-        numbers = (self.delay, self.factor, self.max_delay, self.time_limit or 0.0)
+        numbers = (self.delay, self.factor, self.max_delay or 0.0, self.time_limit or 0.0)
         _require(type(self.attempts) is int, "attempts must be a whole number", self.attempts)
         _require(all(type(one) in (int, float) for one in numbers), "times are numbers", numbers)
         _require(self.attempts >= 1, "attempts must be at least 1", self.attempts)
         _require(0 <= self.delay < inf, "delay must not be negative or infinite", self.delay)
         _require(1 <= self.factor < inf, "factor must be at least 1 and finite", self.factor)
-        _require(self.max_delay >= 0, "max_delay must not be negative", self.max_delay)
+        _require(
+            self.max_delay is None or self.max_delay >= 0,
+            "max_delay must not be negative",
+            self.max_delay,
+        )
         _require(
             self.time_limit is None or self.time_limit >= 0,
             "time_limit must not be negative",
@@ -61,6 +77,25 @@ class RetryPolicy:
         _require(
             _are_errors(self.give_up_on), "give_up_on takes exception classes", self.give_up_on
         )
+
+        self._check_together()
+
+    def _check_together(self) -> None:
+        _require(
+            self.delay <= self.longest_delay,
+            f"max_delay must be at least delay={self.delay:g}, or the delay would never count",
+            self.max_delay,
+        )
+        _require(
+            self.jitter or self.attempts == 1 or self.allows(self.delay),
+            f"time_limit must be at least delay={self.delay:g}, or nothing would be retried",
+            self.time_limit,
+        )
+
+    @property
+    def longest_delay(self) -> float:
+        """No delay is longer than this."""
+        return max(_A_MINUTE, self.delay) if self.max_delay is None else self.max_delay
 
     def next_delay(
         self,
@@ -84,13 +119,45 @@ class RetryPolicy:
         return self.time_limit is None or elapsed <= self.time_limit
 
     def _worth(self, error: Exception) -> bool:
-        return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
+        if isinstance(error, self.give_up_on):
+            return False
+        return isinstance(error, self.retry_on) or passes_by_itself(error, self.give_up_on)
 
     def _full_delay(self, attempt: int) -> float:
         try:
-            return min(self.max_delay, self.delay * float(self.factor) ** (attempt - 1))
+            return min(self.longest_delay, self.delay * float(self.factor) ** (attempt - 1))
         except OverflowError:
-            return self.max_delay if self.delay else 0.0
+            return self.longest_delay if self.delay else 0.0
+
+
+def passes_by_itself(error: BaseException, but: ErrorTypes = ()) -> bool:
+    """Whether an error tells of a broker, or a registry, that is away or slow for now.
+
+    `SendTimeout`, `BrokerUnreachable`, `RegistryUnavailable`; a `SendError`, or a group of
+    exceptions, that holds nothing else; and what was raised ``from`` one of these. ``but``: those
+    that do not count.
+    """
+    known: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in known:
+        known.add(id(cause))
+        if isinstance(cause, but):
+            return False
+        if isinstance(cause, _TRANSIENT):
+            return True
+        within = _within(cause)
+        if within and all(passes_by_itself(one, but) for one in within):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _within(error: BaseException) -> Sequence[BaseException]:
+    if isinstance(error, SendError):
+        return tuple(error.failures.values())
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return ()
 
 
 def _require(met: bool, text: str, value: object) -> None:

@@ -193,11 +193,11 @@ def test_a_full_policy_is_taken_as_it_is() -> None:
         ({"retry_on": OSError}, "retries must be positive, not 0"),
         (
             {"retries": 1, "retry": RetryPolicy()},
-            "give either retry=, or retries= and its kin",
+            "give either retry=, or retries=, retry_on= and retry_interval=",
         ),
         (
             {"retry_on": OSError, "retry": RetryPolicy()},
-            "give either retry=, or retries= and its kin",
+            "give either retry=, or retries=, retry_on= and retry_interval=",
         ),
         ({"retry": 3}, "retry takes a RetryPolicy, not 3; or use retries="),
         (

@@ -195,8 +195,10 @@ def _policy(
             raise ConfigurationError("retry_interval is of no use without retries=")
         return None
     if retry is not None:
-        if retries or retry_on is not None:
-            raise ConfigurationError("give either retry=, or retries= and its kin")
+        if retries or retry_on is not None or retry_interval != _INTERVAL:
+            raise ConfigurationError(
+                "give either retry=, or retries=, retry_on= and retry_interval="
+            )
         if not isinstance(retry, RetryPolicy):
             raise ConfigurationError(f"retry takes a RetryPolicy, not {retry!r}; or use retries=")
         return retry
