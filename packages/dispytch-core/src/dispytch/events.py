@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Generic
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
 
-from dispytch.envelope import Envelope
+from dispytch.envelope import Envelope, time_of
 from dispytch.event_config import EventConfig
 from dispytch.exceptions import DecodeError, DependencyError
 from dispytch.gates import Waiting
 from dispytch.identity import Identity, new_uuid, utc_now
 from dispytch.messages import Delivery, present
+from dispytch.printable import quoted
 from dispytch.topics import TopicPattern
 
 Body = TypeVar("Body", default=Any)
@@ -161,6 +162,16 @@ class Event(ProvidedValues, Generic[Body]):
         return self.envelope.source
 
     @property
+    def attributes(self) -> Mapping[str, str]:
+        """All that it has as a CloudEvent, by the names of the attributes, in lower case.
+
+        Extensions, ``subject`` and ``dataschema`` are among them, whether they came as headers or
+        in the message's value, on whatever broker; numbers and booleans are texts. It is empty for
+        a message that is no CloudEvent.
+        """
+        return self.envelope.attributes
+
+    @property
     def timestamp(self) -> datetime | None:
         """When it was emitted; else when the broker took it; None when neither is known.
 
@@ -217,8 +228,6 @@ class Event(ProvidedValues, Generic[Body]):
 
 def _time(text: str) -> datetime:
     try:
-        time = datetime.fromisoformat(text.upper())
+        return time_of(text)
     except ValueError as error:
-        raise DecodeError(f"the event's time {text!r} is not RFC 3339: {error}") from error
-    # RFC 3339 demands an offset; who leaves it away means UTC.
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+        raise DecodeError(f"the event's time {quoted(text)} is not RFC 3339: {error}") from error

@@ -33,6 +33,7 @@ from dispytch.exceptions import (
     Unsettled,
 )
 from dispytch.memory.broker import MemoryBroker
+from dispytch.messages import Delivery, Message
 from dispytch.testing import Probe
 from dispytch.transport import Backend, Features, Topology
 
@@ -440,6 +441,26 @@ async def test_code_beside_the_handlers_gets_an_emitter_and_a_backend() -> None:
         assert len(await letters.read()) == 1
         assert probe.unhandled == []
         assert len(probe.emitted.of(OrderPaid)) == 1
+
+
+async def test_what_only_a_reader_cannot_read_is_sent_all_the_same() -> None:
+    def type_of(delivery: Delivery) -> str:
+        return str(delivery.value.index(b"{"))  # type: ignore[union-attr]
+
+    unreadable = [
+        Message("elsewhere", b"x", headers=[("CE_specversion", b"1.0"), ("ce-type", b"\xff")]),
+        Message("elsewhere", b"[]", headers=[("content-type", b"application/cloudevents+json")]),
+        Message("elsewhere", b"x"),
+        Message("elsewhere", None),
+    ]
+    async with listening(orders, wire=CloudEvents(type_of=type_of)).test() as probe:
+        probe.fail_emits(of=OrderPaid)
+        async with probe.backend.producer() as producer:
+            await producer.send(unreadable)
+        assert [one.message for one in probe.emitted] == unreadable
+        assert [one.event_type for one in probe.emitted] == [None] * len(unreadable)
+        assert probe.emitted.of(OrderPlaced) == []
+        assert "elsewhere" in repr(probe.emitted)
 
 
 async def test_a_reading_without_types_or_wire_is_the_listeners() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cloudevents.core.bindings import amqp, kafka
+from cloudevents.core.bindings import amqp, kafka, rabbitmq
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from dispytch.envelope import Envelope
 from dispytch.events import Event, EventBase
+from dispytch.exceptions import ConfigurationError
 from dispytch.messages import Delivery, Headers, Lease
 from dispytch.serialization import CloudEvents, EventWriter, JsonCodec
 
@@ -121,3 +122,34 @@ def test_the_sdk_reads_what_we_write(number: int, text: str) -> None:
         assert read.get_time() == datetime.fromisoformat(event.__event_time__)
         assert read.get_datacontenttype() == "application/json"
         assert read.get_data() == {"number": number, "text": text}
+
+
+@given(st.integers(), names)
+def test_the_sdk_reads_what_we_write_with_the_prefix_of_its_rabbitmq_binding(
+    number: int, text: str
+) -> None:
+    event = Placed(number=number, text=text)
+    wire = CloudEvents(prefix="ce-")
+    prefixes = (*AMQP_PREFIXES, "ce-")
+    writer = EventWriter(
+        wire=wire, codec=JsonCodec(), source="shop", prefixes=prefixes, config_type=None
+    )
+    message = writer.message(event)
+    texts = {name: (value or b"").decode() for name, value in message.headers}
+    content_type = texts.pop("content-type")
+    read = rabbitmq.from_rabbitmq(
+        rabbitmq.RabbitMQMessage(texts, content_type, message.value or b""), FORMAT
+    )
+    assert (read.get_id(), read.get_type()) == (event.__event_id__, "bestellt-世界")
+    assert read.get_data() == {"number": number, "text": text}
+    for reader in (wire, CloudEvents()):
+        envelope = reader.reader(prefixes)(delivered(message.value or b"", message.headers))
+        assert (envelope.id, envelope.type) == (event.__event_id__, "bestellt-世界")
+
+
+@pytest.mark.parametrize("prefix", ["ce-", "x", ""])
+def test_a_prefix_that_the_backend_does_not_have_is_refused(prefix: str) -> None:
+    wire = CloudEvents(prefix=prefix)
+    for compiled in (wire.reader, wire.writer):
+        with pytest.raises(ConfigurationError, match=r"this backend has no such prefix; it has 'c"):
+            compiled(("ce_",))

@@ -22,9 +22,11 @@ from pydantic import BaseModel, TypeAdapter
 
 from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError
+from dispytch.messages import Delivery, Lease
 from dispytch.serialization import (
     AvroCodec,
     Bodies,
+    CloudEvents,
     Codecs,
     JsonCodec,
     ProtobufCodec,
@@ -404,6 +406,18 @@ async def test_json_and_protobuf_with_an_id_in_a_header(registry: Shared) -> Non
     codec = ProtobufCodec({dict: messages.Money})
     found = await read(registry, data, dict, codec=codec, header=headers[0][1])
     assert found == {"amount": "1", "currency": "EUR"}
+
+
+async def test_the_wire_hands_the_header_on() -> None:
+    for headers in (
+        [("__value_schema_id", b"\0\0\0\0\7")],
+        [("type", b"x"), ("__value_schema_id", b"\0\0\0\0\7")],
+    ):
+        delivery = Delivery(TOPIC, b"x", None, headers, Lease(TOPIC, TOPIC), 0)
+        assert CloudEvents().reader(("ce_",))(delivery).schema_id == b"\0\0\0\0\7"
+    codecs = Codecs([JsonCodec()])
+    envelope = Envelope("1", None, None, None, None, b"7", schema_id=b"anything")
+    assert Bodies(codecs, int, TypeAdapter(int)).decode(envelope) == 7
 
 
 async def test_a_schema_of_another_kind_is_undecodable(registry: Shared) -> None:

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from dispytch.dependencies.signature import layers
+from dispytch.envelope import attribute_named
 from dispytch.events import Event
 from dispytch.exceptions import DependencyError, ParameterInvalid
 from dispytch.failing import failure_of, kind_and_place
@@ -31,7 +32,9 @@ def Header(name: str | None = None) -> Any:  # noqa: N802
     It returns Any, so that it stands as the default value of a parameter of any type.
 
     name: exactly as on the wire: brokers tell upper and lower case apart. If not given, the name
-        of the parameter, with ``-`` for ``_``: ``x_tenant`` asks for ``x-tenant``.
+        of the parameter, with ``-`` for ``_``: ``x_tenant`` asks for ``x-tenant``. An attribute of
+        CloudEvents is found however it came: ``ce_subject`` is the subject on any broker, whether
+        it is a header there or stands in the message's value.
 
     The header is read as UTF-8 and validated by pydantic as the annotated type: an int, a UUID, a
     datetime, a Literal, ``Json[Model]``, with ``Field(...)`` beside it; as ``bytes`` it comes as
@@ -58,6 +61,7 @@ class HeaderReader:
 
     def __init__(self, marker: HeaderMarker, annotation: Any, parameter: Parameter) -> None:
         self._name = marker.name or parameter.name.replace("_", "-")
+        self._attribute = attribute_named(self._name)
         self._adapter: TypeAdapter[Any] = adapter_of(
             str if annotation is Parameter.empty else annotation
         )
@@ -77,6 +81,8 @@ class HeaderReader:
             if name == self._name and value is not None
         ]
         if not found:
+            found = self._attributes(event)
+        if not found:
             return self._without(event)
         try:
             values = found if self._takes_bytes else [value.decode() for value in found]
@@ -89,6 +95,13 @@ class HeaderReader:
             failure_of(error)
             text = f"a validator of header {self._name!r} failed: {kind_and_place(error)}"
         raise ParameterInvalid(text)
+
+    def _attributes(self, event: Event[Any]) -> list[bytes]:
+        """The attribute of CloudEvents that is asked for, if it is one and came in another way."""
+        if self._attribute is None:
+            return []
+        text = event.attributes.get(self._attribute)
+        return [] if text is None else [text.encode(errors="surrogatepass")]
 
     def _without(self, event: Event[Any]) -> Any:
         if self._default is not Parameter.empty:

@@ -19,6 +19,7 @@ E = TypeVar("E", bound=EventBase)
 class Emission:
     """An event on its way out: the message that the broker took, and what its envelope says.
 
+    envelope: without id and type if the wire format cannot read the message.
     delay: for how many seconds the broker keeps it back, if it does.
     """
 

@@ -10,7 +10,7 @@ from dispytch.dead_letters import HANDLER, REASON, Failure, FailurePolicy
 from dispytch.delivery.attempt import Attempt
 from dispytch.envelope import Envelope
 from dispytch.events import Event
-from dispytch.exceptions import ConfigurationError, DecodeError, Skip
+from dispytch.exceptions import ConfigurationError, Skip
 from dispytch.messages import Delivery, Lease, Message, present
 from dispytch.middleware import Next
 from dispytch.probe.emitted import Emission
@@ -201,15 +201,13 @@ class Recorder:
             if message.repeats is not None:
                 self._sent_on(message, message.repeats)
             elif not by_test:
-                self.history.emitted.append(Emission(message, self._envelope(message), delay))
+                self.history.emitted.append(self._emission(message, delay))
         self._changed()
 
     def type_of(self, message: Message) -> str | None:
         """The type of the event that a message carries, if it can be read."""
-        try:
-            return self._envelope(message).type
-        except DecodeError:
-            return None
+        envelope = self._readable(self._as_delivered(message))
+        return None if envelope is None else envelope.type
 
     def owes_letter(self, delivery: Delivery) -> bool:
         """Whether its dead letter has still to be sent."""
@@ -237,10 +235,7 @@ class Recorder:
 
     def _about(self, place: Place) -> dict[str, Any]:
         delivery, name = place
-        try:
-            envelope = self._read(delivery)
-        except DecodeError:
-            envelope = None
+        envelope = self._readable(delivery)
         return {
             "handler": self._handlers.get(name or ""),
             "name": name,
@@ -249,15 +244,23 @@ class Recorder:
             "event_id": None if envelope is None else envelope.id,
         }
 
-    def _envelope(self, message: Message) -> Envelope:
+    def _emission(self, message: Message, delay: float | None) -> Emission:
+        envelope = self._readable(self._as_delivered(message))
+        # What cannot be read is the reader's to find out: a broker takes it.
+        return Emission(message, envelope or _without_envelope(message), delay)
+
+    def _readable(self, delivery: Delivery) -> Envelope | None:
+        """The envelope of a delivery; None if the wire format cannot read it, in whatever way."""
+        try:
+            return self._read(delivery)
+        except Exception:
+            return None
+
+    def _as_delivered(self, message: Message) -> Delivery:
         lease = Lease(message.topic, message.topic)
-        return self._read(
-            Delivery(
-                message.topic,
-                message.value,
-                message.key,
-                message.headers,
-                lease,
-                len(self.history.emitted),
-            )
-        )
+        place = len(self.history.emitted)
+        return Delivery(message.topic, message.value, message.key, message.headers, lease, place)
+
+
+def _without_envelope(message: Message) -> Envelope:
+    return Envelope("", None, None, None, None, message.value)

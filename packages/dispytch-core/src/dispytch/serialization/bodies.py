@@ -9,6 +9,7 @@ from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError
 from dispytch.serialization.codec import BodyCodec, Change, Codec
 from dispytch.serialization.formats.json import JsonCodec
+from dispytch.serialization.raw import RawBody, is_raw, raw_kind
 from dispytch.serialization.validation import validated
 
 _REMEMBERED: Final = 256
@@ -56,6 +57,9 @@ class Codecs:
 class Bodies:
     """Bodies of one type, read with whichever codec a message's content type asks for.
 
+    Bytes and texts are taken as they are where no codec reads ``application/octet-stream`` or
+    ``text/plain``.
+
     Raises:
         ConfigurationError: one of the codecs cannot hold such a body.
     """
@@ -64,6 +68,7 @@ class Bodies:
         self._codecs = codecs
         self._adapter = adapter
         self._bound = {codec: codec.bind(body, adapter) for codec in codecs.all}
+        self._raw = raw_kind(body)
         self._decoders: dict[str | None, Callable[[bytes], Any]] = {}
 
     def decode(self, envelope: Envelope) -> Any:
@@ -94,7 +99,15 @@ class Bodies:
         return codec.decode(envelope.data, change)
 
     def _find(self, content_type: str | None) -> BodyCodec:
-        codec = self._bound[self._codecs.reading(content_type)]
+        codec = self._for(content_type)
         if len(self._decoders) < _REMEMBERED:
             self._decoders[content_type] = codec.decode
         return codec
+
+    def _for(self, content_type: str | None) -> BodyCodec:
+        try:
+            return self._bound[self._codecs.reading(content_type)]
+        except DecodeError:
+            if self._raw is None or content_type is None or not is_raw(content_type):
+                raise
+            return RawBody(self._raw, self._adapter, content_type)

@@ -35,11 +35,10 @@ class Envelope0x(WireFormat):
     def reader(self, prefixes: Sequence[str]) -> Reader:
         """Read the 0.x envelope where the value is one; leave everything else to the other."""
         read_other = self._otherwise.reader(prefixes)
-        specversions = [prefix + "specversion" for prefix in prefixes]
+        specversions = {prefix.lower() + "specversion" for prefix in prefixes}
 
         def read(delivery: Delivery) -> Envelope:
-            names = {name for name, _ in delivery.headers}
-            if names.isdisjoint(specversions):
+            if specversions.isdisjoint(name.lower() for name, _ in delivery.headers):
                 event = _parsed(delivery.value or b"")
                 if event is not None:
                     return _envelope(event)

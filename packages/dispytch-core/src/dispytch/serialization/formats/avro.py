@@ -21,6 +21,7 @@ from dispytch.serialization.formats.avro_library import (
 from dispytch.serialization.formats.avro_schema import AvroSchema, derived, kind_of
 from dispytch.serialization.formats.avro_values import shape_of
 from dispytch.serialization.limits import DEFAULT_LIMITS, Limits
+from dispytch.serialization.refusals import refusal_of
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import validated
 
@@ -189,14 +190,11 @@ class AvroBody(SchemaBody):
         """Read, then validate as pydantic validates Python values."""
         try:
             plain = self.avro.read(data, written, self._reader if change is None else None)
-        except DecodeError:
-            raise
         except Exception as error:
-            # What it says may hold what the body does.
-            raise DecodeError(
-                f"the bytes are not Avro of that schema: {type(error).__name__}"
-            ) from error
-        return validated(self._adapter, plain if change is None else change(plain))
+            refusal = refusal_of(error, "the bytes are not Avro of that schema")
+        else:
+            return validated(self._adapter, plain if change is None else change(plain))
+        raise refusal
 
     def null(self, change: Change | None) -> Any:
         """The body that no bytes at all stand for, as in a tombstone."""

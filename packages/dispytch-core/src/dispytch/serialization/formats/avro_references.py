@@ -80,9 +80,9 @@ class _Whole:
 
 def _as_named(definition: Any, name: str) -> Any:
     """A definition that stands somewhere else than it was written for, and keeps its name there."""
-    if not isinstance(definition, dict) or "name" not in definition:
-        return definition
-    found = cast("dict[str, Any]", definition)
+    found: dict[str, Any] = cast(Any, definition) if isinstance(definition, dict) else {}
+    if "name" not in found:
+        return cast(Any, definition)
     own = _full_name(found, "")
     if own != name and own == name.rpartition(".")[2]:
         # The name that it is referred to by says what namespace it is in.

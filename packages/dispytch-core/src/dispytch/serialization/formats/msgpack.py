@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from dispytch.exceptions import DecodeError, EncodeError
+from dispytch.printable import printable
 from dispytch.serialization.codec import Codec
 from dispytch.serialization.extras import required
 from dispytch.serialization.validation import validated
@@ -63,10 +64,12 @@ class MessagePackCodec(Codec):
             # all there is.
             plain, end = self._unpack(_PAIR + data + _END, option=self._reading)
         except ValueError as error:
-            raise DecodeError(f"the bytes are not MessagePack: {error}") from error
-        if end != _MARK:
-            raise DecodeError("the bytes are not MessagePack: some are left over")
-        return plain
+            refusal = DecodeError(f"the bytes are not MessagePack: {printable(error)}")
+        else:
+            if end == _MARK:
+                return plain
+            refusal = DecodeError("the bytes are not MessagePack: some are left over")
+        raise refusal
 
 
 def _jsonable(value: Any) -> Any:

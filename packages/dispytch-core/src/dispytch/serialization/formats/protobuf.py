@@ -11,12 +11,13 @@ from typing import Any, Final, TypeGuard, cast
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from dispytch.exceptions import ConfigurationError, DecodeError, EncodeError
+from dispytch.exceptions import ConfigurationError, EncodeError
 from dispytch.serialization.codec import BodyCodec, Change
 from dispytch.serialization.extras import required
 from dispytch.serialization.formats.protobuf_values import Fields, Room
 from dispytch.serialization.formats.varints import read_indexes, written_indexes
 from dispytch.serialization.limits import DEFAULT_LIMITS, Limits
+from dispytch.serialization.refusals import refusal_of
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import validated
 
@@ -136,14 +137,11 @@ class ProtobufBody(SchemaBody):
         try:
             message.ParseFromString(data)
             plain = message if self._fields is None else self._plain(self._fields, message)
-        except DecodeError:
-            raise
         except Exception as error:
-            # What it says may hold what the body does.
-            raise DecodeError(
-                f"the bytes are no {message.DESCRIPTOR.full_name}: {type(error).__name__}"
-            ) from error
-        return validated(self._adapter, plain if change is None else change(plain))
+            refusal = refusal_of(error, f"the bytes are no {message.DESCRIPTOR.full_name}")
+        else:
+            return validated(self._adapter, plain if change is None else change(plain))
+        raise refusal
 
     def _plain(self, fields: Fields, message: Any) -> dict[str, Any]:
         return fields.values(message, Room(self._limits))
