@@ -1,13 +1,13 @@
 """Messages as the seeds spell them: lines of headers, an empty line, the value.
 
-``name: value`` is a header, ``name`` alone a header without a value, ``@key: …`` the key,
-``@topic: …`` the topic. Without the empty line there is no value.
+``name: value`` is a header, ``name`` alone a header that is null, ``@key: …`` the key,
+``@topic: …`` the topic. Without the empty line there is no value: it is null.
 """
 
 from collections.abc import Iterator
 from typing import Final
 
-from dispytch.messages import Delivery, Lease, Message
+from dispytch.messages import Delivery, Header, Lease, Message
 
 TOPIC: Final = "orders"
 
@@ -15,13 +15,13 @@ TOPIC: Final = "orders"
 def read(data: bytes) -> Message:
     """The message that an input spells."""
     head, separator, value = data.partition(b"\n\n")
-    message = Message(TOPIC, value if separator else b"")
-    headers: list[tuple[str, bytes]] = []
+    message = Message(TOPIC, value if separator else None)
+    headers: list[Header] = []
     for name, content in _lines(head):
         if name == "@key":
             message.key = content
         elif name == "@topic":
-            message.topic = content.decode("utf-8", "replace")
+            message.topic = (content or b"").decode("utf-8", "replace")
         else:
             headers.append((name, content))
     message.headers = headers
@@ -37,8 +37,8 @@ def delivery(data: bytes) -> Delivery:
     )
 
 
-def _lines(head: bytes) -> Iterator[tuple[str, bytes]]:
+def _lines(head: bytes) -> Iterator[Header]:
     for line in head.split(b"\n"):
         name, separator, content = line.partition(b": ")
         if name or separator:
-            yield name.decode("utf-8", "surrogateescape"), content
+            yield name.decode("utf-8", "surrogateescape"), content if separator else None

@@ -90,12 +90,12 @@ class LocalKafka:
     ) -> None:
         self._certificates = certificates
         self._java_options = java_options
-        self._tls, self._sasl = _free_ports(2)
-        self._java = _java()
+        self._tls, self._sasl = free_ports(2)
+        self._java = find_java()
         self._jars = kafka_jars()
         self._temporary = data is None
         self._data = Path(tempfile.mkdtemp(prefix="kafka-")) if data is None else data
-        self._port, self._controller = _free_ports(2)
+        self._port, self._controller = free_ports(2)
         self._server: Child | None = None
         atexit.register(self.stop)
 
@@ -205,17 +205,18 @@ class LocalKafka:
 
     def _answers(self) -> bool:
         """Whether the broker itself, not only its socket, takes requests."""
-        if not _listens(self._port):
+        if not listens(self._port):
             return False
         with contextlib.suppress(Exception):
-            return asyncio.run(_has_brokers(self.address))
+            return asyncio.run(has_brokers(self.address))
         return False
 
     def _output(self) -> str:
         return (self._data / "output.log").read_text(errors="replace")[-2000:]
 
 
-async def _has_brokers(address: str) -> bool:
+async def has_brokers(address: str) -> bool:
+    """Whether a node takes requests."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=2000)
     try:
         await admin.start()
@@ -235,13 +236,19 @@ async def _delete_topics(address: str) -> None:
         await admin.close()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether something takes connections at a port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
 
 
-def _java() -> str:
+def find_java() -> str:
+    """The path of a Java that is new enough.
+
+    Raises:
+        BrokerUnavailable: there is none.
+    """
     java = shutil.which("java")
     if java is None:
         raise BrokerUnavailable(f"no `java` on the path: install Java {JAVA_NEEDED} or newer")
@@ -254,7 +261,8 @@ def _java() -> str:
     return java
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """So many ports of loopback that nobody listens at."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -14,12 +14,11 @@ from faults.ledger import Ledger
 from faults.process import ServiceProcess
 from faults.scene import Scene, until
 from faults.step import Step
-from soak import raw_rabbitmq as amqp
+from rabbitmq.hostile import PROPERTIES, publish
 from soak.here import ServiceHere
 from soak.hostile import CANARY, Hostile, Names, number_of
 from soak.letters import Letters, reading
-from soak.raw_kafka import raw_kafka
-from soak.raw_rabbitmq import raw_rabbitmq
+from soak.raw_kafka import BATCHES, raw_kafka
 
 from dispytch import EventEmitter
 from dispytch.backends import backend_from
@@ -215,12 +214,7 @@ async def _raw(scene: Scene) -> AsyncGenerator[SendRaw]:
         async with raw_kafka(address, scene.topic) as kafka:
 
             async def record(number: int) -> None:
-                headers = [(b"\xff\xfe", b"a"), (b"type", b"step"), (b"null", None)]
-                value = f'{{"number":"{CANARY}"}}'.encode()
-                times = (-1, 0, round(time.time() * 1000))
-                await kafka.send(
-                    scene.topic, 0, value, headers, timestamp=times[number % len(times)]
-                )
+                await kafka.send(BATCHES[number % len(BATCHES)])
 
             yield record
     elif scene.url.startswith("memory"):
@@ -232,22 +226,10 @@ async def _raw(scene: Scene) -> AsyncGenerator[SendRaw]:
 
             yield message
     else:
-        async with raw_rabbitmq(scene.url) as rabbitmq:
+        properties = list(PROPERTIES.values())
 
-            async def properties(number: int) -> None:
-                drawn = _PROPERTIES[number % len(_PROPERTIES)]
-                await rabbitmq.send(scene.topic, CANARY.encode(), drawn)
+        async def message_of(number: int) -> None:
+            given = properties[number % len(properties)]
+            await publish(scene.url, "dispytch", scene.topic.encode(), given, CANARY.encode())
 
-            yield properties
-
-
-_PROPERTIES: Final = (
-    {amqp.TIMESTAMP: (1_700_000_000_000_000).to_bytes(8, "big")},
-    {amqp.MESSAGE_ID: amqp.short(b"\xff\xfe")},
-    {amqp.TYPE: amqp.short(b"step\xff")},
-    {amqp.CORRELATION_ID: amqp.short(b"\xc3\x28")},
-    {amqp.HEADERS: amqp.table({b"\xff\xfe": amqp.long(b"a")})},
-    {amqp.HEADERS: amqp.table({b"t": b"T" + b"\xff" * 8})},
-    {amqp.HEADERS: amqp.table({b"x": b"x\x00\x00\x00\x02\xff\xfe", b"v": b"V"})},
-    {amqp.HEADERS: amqp.table({b"type": amqp.long(b"step"), b"l": b"l" + b"\xff" * 8})},
-)
+        yield message_of
