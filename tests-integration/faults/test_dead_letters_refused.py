@@ -81,23 +81,27 @@ async def at_rest(scene: Scene) -> int:
 
 
 def destination(scene: Scene, request: pytest.FixtureRequest) -> tuple[Change, Change]:
-    """How to have the dead letters refused, and how to have them taken again."""
-    dead = f"{scene.topic}.{scene.group}.dead"
+    """How to have the dead letters refused, and how to have them taken again.
+
+    The group's own dead-letter topic, where they would go otherwise, takes none either.
+    """
+    topics = (f"{scene.topic}.{scene.group}.dead", f"{scene.group}.dead")
 
     async def allow(size: int) -> None:
         async with kafka_admin(scene.url) as admin:
-            resource = ConfigResource(
-                ConfigResourceType.TOPIC, dead, configs={"max.message.bytes": str(size)}
+            limit = {"max.message.bytes": str(size)}
+            await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic, configs=limit) for topic in topics]
             )
-            await admin.alter_configs([resource])
 
     async def delete() -> None:
         node: LocalRabbitMQ = request.getfixturevalue("node")
         queues = Queues(node, scene.url)
-        await asyncio.to_thread(queues.delete, f"{dead}:{scene.group}.replay")
+        for topic in topics:
+            await asyncio.to_thread(queues.delete, f"{topic}:{scene.group}.replay")
 
     async def declare() -> None:
-        kept = Topology(topics=(dead,), group=f"{scene.group}.replay")
+        kept = Topology(topics=topics, group=f"{scene.group}.replay")
         await backend_from(scene.url).prepare(kept)
 
     if scene.is_kafka:

@@ -240,7 +240,7 @@ async def test_what_cannot_be_read_is_kept_with_the_most_specific(url: str) -> N
     assert {letter.topic for letter in letters} == {"user.1"}
 
 
-async def test_a_retry_that_comes_back_for_a_handler_that_is_gone_has_its_old_place(
+async def test_a_retry_for_a_handler_that_is_gone_is_in_the_groups_own_dead_letters(
     url: str,
 ) -> None:
     first, second = HandlerGroup(), HandlerGroup()
@@ -259,11 +259,14 @@ async def test_a_retry_that_comes_back_for_a_handler_that_is_gone_has_its_old_pl
         await until(lambda: listener.outcomes.delayed == 1)
     async with listening(url, second) as listener:
         await until(lambda: listener.outcomes.dead_lettered == 1)
-    [letter] = await DeadLetters(url, topic="user.*", group="shop").read()
+    [letter] = await DeadLetters(url, group="shop").read()
     assert (letter.reason, letter.topic) == ("unhandled", "user.1")
+    assert letter.handler_topic is None
 
 
-async def test_a_custom_dead_letter_topic_is_known_at_the_start() -> None:
+async def test_a_custom_dead_letter_topic_is_known_at_the_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     group = HandlerGroup(dead_letter=DeadLetterTopic("graveyard.{topic}"))
 
     @group.handler(topic="a:*")
@@ -279,6 +282,7 @@ async def test_a_custom_dead_letter_topic_is_known_at_the_start() -> None:
     await backend.prepare(Topology(topics=("graveyard.a:_", "a:_.shop.dead")))
     async with listener:
         assert await listener.health()
+    assert "no dead-letter topic of its own, 'shop.dead'" in caplog.text
 
 
 @pytest.mark.parametrize(

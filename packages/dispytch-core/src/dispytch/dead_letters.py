@@ -18,6 +18,19 @@ headers added, the same on every backend. All are text in UTF-8.
 ``dispytch-original-stream``            the partition or queue
 ``dispytch-original-position``          the offset or delivery tag
 ``dispytch-original-timestamp``         the broker's or producer's, in milliseconds since the epoch
+``dispytch-refusal``                    of a letter in the group's own dead-letter topic: the topic
+                                        that it was meant for, and why it is not there
+======================================  ===========================================================
+
+A dead letter *by reference* is one that has no value: the event, or its headers, did not fit into
+the topic, or the driver could not decode it. The event stays where it is, and the letter says
+where, in these headers more:
+
+======================================  ===========================================================
+``dispytch-body-stream``                the partition or queue that the event itself is in
+``dispytch-body-position``              its offset or delivery tag there
+``dispytch-body-size``                  of its value, in bytes; missing where that is not known
+``dispytch-body-sha256``                of its value, in hexadecimal digits; likewise
 ======================================  ===========================================================
 """
 
@@ -29,12 +42,10 @@ from typing import Final, Literal, get_args
 from uuid import uuid4
 
 from dispytch.exceptions import ConfigurationError
-from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message, present
+from dispytch.headers import added_to, apart, escaped
+from dispytch.messages import Delivery, Headers, Message
 from dispytch.printable import printable, qualified_name
 from dispytch.tracebacks import traceback_text
-
-PREFIX: Final = "dispytch-"
-"""How the names of the headers begin that dispytch adds to a message that it sends on."""
 
 ID: Final = "dispytch-dead-letter-id"
 REASON: Final = "dispytch-reason"
@@ -50,20 +61,33 @@ ORIGINAL_TOPIC: Final = "dispytch-original-topic"
 ORIGINAL_STREAM: Final = "dispytch-original-stream"
 ORIGINAL_POSITION: Final = "dispytch-original-position"
 ORIGINAL_TIMESTAMP: Final = "dispytch-original-timestamp"
+REFUSAL: Final = "dispytch-refusal"
+BODY_STREAM: Final = "dispytch-body-stream"
+BODY_POSITION: Final = "dispytch-body-position"
+BODY_SIZE: Final = "dispytch-body-size"
+BODY_DIGEST: Final = "dispytch-body-sha256"
 
 REPLAY_TURN: Final = "dispytch-replay-turn"
 """The replay that last sent the event, or put its dead letter back."""
 
-_OWN: Final = (REPLY_TO, CORRELATION_ID)
-"""Headers of the event itself: that of a request, which may still be answered."""
-
 MESSAGE_CUT: Final = 1_000
 TRACEBACK_CUT: Final = 4_000
 
-Reason = Literal["failed", "rejected", "invalid", "undecodable", "unhandled"]
+Reason = Literal[
+    "failed",
+    "rejected",
+    "invalid",
+    "undecodable",
+    "unhandled",
+    "unsendable",
+    "unanswerable",
+    "unsigned",
+]
 """``failed``: the attempts are used up. ``rejected``: the handler raised `Reject`. ``invalid``: the
 body does not validate. ``undecodable``: the bytes cannot be read. ``unhandled``: no handler takes
-it."""
+it. ``unsendable``: the broker does not take it for a later attempt. ``unanswerable``: it was
+handled, and the broker takes no reply to it. ``unsigned``: it came back to the group without the
+group's signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,29 +185,19 @@ def dead_letter(delivery: Delivery, failure: Failure, *, destination: str, group
         destination,
         delivery.value,
         delivery.key,
-        [*original_headers(delivery.headers), *_failure_headers(delivery, failure, group)],
+        [*escaped(delivery.headers), *_failure_headers(delivery, failure, group)],
         repeats=delivery,
     )
 
 
-def without_details(letter: Message) -> Message:
-    """A dead letter without the error's text and traceback, where those made it too large."""
-    headers = [
-        header
-        for header in letter.headers
-        if header[0] not in (EXCEPTION_MESSAGE, EXCEPTION_TRACEBACK)
-    ]
-    return Message(letter.topic, letter.value, letter.key, headers, repeats=letter.repeats)
-
-
 def original_headers(headers: Headers) -> Headers:
-    """The headers without those that dispytch has added when it sent the message on."""
-    return [header for header in headers if not header[0].startswith(PREFIX) or header[0] in _OWN]
+    """The headers of a dead letter, without those that dispytch has added to it."""
+    return apart(headers)[0]
 
 
 def origin(delivery: Delivery) -> Iterator[tuple[str, bytes]]:
     """Where the event was before anything sent it on."""
-    known = present(delivery.headers)
+    known = added_to(delivery)
     timestamp = delivery.timestamp_ms
     here = {
         ORIGINAL_TOPIC: delivery.topic.encode(),

@@ -13,6 +13,7 @@
     │   ├── SendError               messages that the broker has not confirmed, by index
     │   ├── MessageTooLarge         above the limit of the broker or the client
     │   ├── Unroutable              nobody would have received it
+    │   ├── Unsendable              the broker's protocol has no form for it
     │   ├── SendTimeout             no confirmation in time: it may or may not have been taken
     │   └── RegistryUnavailable     a schema registry that does not answer
     ├── SerializationError
@@ -129,6 +130,10 @@ class MessageTooLarge(TransportError):
 
 class Unroutable(TransportError):
     """The broker has nowhere to put the message; it was not taken."""
+
+
+class Unsendable(TransportError):
+    """The broker's protocol has no form for this message, so that it will never be taken."""
 
 
 class SendTimeout(TransportError):

@@ -1,7 +1,7 @@
 """What travels: a message, and a message as a broker delivered it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dispytch.event_config import EventConfig
@@ -75,11 +75,14 @@ class Delivery(Message):
 
     ``position`` grows along the stream, with gaps: an offset, a delivery tag.
     ``timestamp_ms`` is the broker's or the producer's, in milliseconds since the epoch.
+    ``added`` is core's, and set only where the message came back to the group: see
+    `dispytch.headers.added_to`.
     """
 
     lease: Lease
     position: int
     timestamp_ms: int | None
+    added: Mapping[str, bytes] = field(repr=False)
 
     # One is made for every event: by position, that takes half the time that keywords take.
     def __init__(

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dispytch.dead_letters import HANDLER, HANDLER_TOPIC, ORIGINAL_TOPIC, origin, original_headers
+from dispytch.dead_letters import HANDLER, HANDLER_TOPIC, ORIGINAL_TOPIC, origin
 from dispytch.exceptions import DecodeError
-from dispytch.messages import Delivery, Message, present
+from dispytch.headers import added_to, apart, escaped
+from dispytch.messages import Delivery, Message
+from dispytch.printable import quoted
 
 ATTEMPT: Final = "dispytch-attempt"
 FAILURES: Final = "dispytch-failures"
@@ -18,10 +20,17 @@ FIRST_ATTEMPT: Final = "dispytch-first-attempt"
 DUE: Final = "dispytch-due"
 WAITING_SINCE: Final = "dispytch-waiting-since"
 
+_DIGITS: Final = 15
+
 
 def retry_topic(group: str) -> str:
     """The topic through which events come back to a group."""
     return f"{group}.retry"
+
+
+def dead_topic(group: str) -> str:
+    """The group's own dead-letter topic, for what has its place in none of its handlers'."""
+    return f"{group}.dead"
 
 
 def replay_group(group: str) -> str:
@@ -53,13 +62,13 @@ class Redelivery:
 
     @classmethod
     def of(cls, delivery: Delivery) -> "Redelivery":
-        """Read what a delivery from the retry topic says.
+        """Read what a delivery from the retry topic says, which `returned` has looked at.
 
         Raises:
             DecodeError: it was not sent there by dispytch.
         """
-        headers = present(delivery.headers)
-        topic = headers.get(ORIGINAL_TOPIC)
+        added = added_to(delivery)
+        topic = added.get(ORIGINAL_TOPIC)
         if topic is None:
             raise DecodeError(
                 f"a message on {delivery.lease.topic!r}, the group's own topic, does not say where "
@@ -67,13 +76,13 @@ class Redelivery:
             )
         return cls(
             topic=topic.decode("utf-8", "replace"),
-            handler=_text(headers, HANDLER),
-            handler_topic=_text(headers, HANDLER_TOPIC),
-            attempt=_number(headers, ATTEMPT) or 1,
-            failures=_number(headers, FAILURES) or 0,
-            first_attempt=_number(headers, FIRST_ATTEMPT),
-            due=_number(headers, DUE),
-            waiting_since=_number(headers, WAITING_SINCE),
+            handler=_text(added, HANDLER),
+            handler_topic=_text(added, HANDLER_TOPIC),
+            attempt=_number(added, ATTEMPT, at_least=1) or 1,
+            failures=_number(added, FAILURES) or 0,
+            first_attempt=_number(added, FIRST_ATTEMPT),
+            due=_number(added, DUE),
+            waiting_since=_number(added, WAITING_SINCE),
         )
 
     def message(self, delivery: Delivery, group: str) -> Message:
@@ -85,11 +94,19 @@ class Redelivery:
             DUE: self.due,
             WAITING_SINCE: self.waiting_since,
         }
-        headers = [*original_headers(delivery.headers), *origin(delivery)]
+        headers = [*escaped(delivery.headers), *origin(delivery)]
         texts = {HANDLER: self.handler, HANDLER_TOPIC: self.handler_topic}
         headers += [(name, text.encode()) for name, text in texts.items() if text is not None]
         headers += [(name, b"%d" % value) for name, value in numbers.items() if value is not None]
         return Message(retry_topic(group), delivery.value, delivery.key, headers, repeats=delivery)
+
+
+def returned(delivery: Delivery) -> None:
+    """Take the headers that dispytch has added off a delivery from one of the group's own topics.
+
+    From here on, it has the headers that the event had where it came from.
+    """
+    delivery.headers, delivery.added = apart(delivery.headers)
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str | None:
@@ -97,10 +114,14 @@ def _text(headers: Mapping[str, bytes], name: str) -> str | None:
     return None if value is None else value.decode("utf-8", "replace")
 
 
-def _number(headers: Mapping[str, bytes], name: str) -> int | None:
-    try:
-        return int(headers[name])
-    except KeyError:
+def _number(headers: Mapping[str, bytes], name: str, at_least: int = 0) -> int | None:
+    value = headers.get(name)
+    if value is None:
         return None
-    except ValueError as error:
-        raise DecodeError(f"the header {name!r} is no number: {headers[name]!r}") from error
+    # No number that dispytch writes is longer; and Python takes its time to read a very long one.
+    number = int(value) if value.isdigit() and len(value) <= _DIGITS else -1
+    if number < at_least:
+        raise DecodeError(
+            f"the header {name!r} is no whole number from {at_least} on: {quoted(value, 60)}"
+        )
+    return number

@@ -116,13 +116,16 @@ class ReplyWriter:
         )
 
 
-def too_large(reply: Message) -> Message:
-    """What is sent in place of a reply that the broker refuses for its size."""
+def too_large(reply: Message) -> Message | None:
+    """What is sent in place of a reply that the broker refuses for its size, if it is not that."""
+    kind = f"{MessageTooLarge.__module__}.{MessageTooLarge.__qualname__}"
+    if present(reply.headers).get(EXCEPTION_TYPE) == kind.encode():
+        return None
     size = len(reply.value or b"")
     text = f"the reply has {size} bytes, which is more than the broker takes"
     texts = {
         REASON: "unanswerable",
-        EXCEPTION_TYPE: f"{MessageTooLarge.__module__}.{MessageTooLarge.__qualname__}",
+        EXCEPTION_TYPE: kind,
         EXCEPTION_MESSAGE: text,
     }
     headers = [header for header in reply.headers if header[0] not in texts]

@@ -31,7 +31,7 @@ from dispytch.emitter import EventEmitter
 from dispytch.exceptions import TopologyError
 from dispytch.health import Health
 from dispytch.opening import Opening
-from dispytch.redelivery import replay_group, retry_topic
+from dispytch.redelivery import dead_topic, replay_group, retry_topic
 from dispytch.routing import Handler, PlannedRoute, Router
 from dispytch.settings import Settings
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
@@ -175,6 +175,7 @@ class Service:
             except TopologyError as error:
                 raise _with_handlers(error, router) from error
         opening.step()
+        await self._prepare_last_resort()
         partings = Partings(producer, self._outcomes, self._clock)
         engine = self._made_engine(router, partings)
         consumer = await stack.enter_async_context(
@@ -273,6 +274,23 @@ class Service:
             # The group that will read them makes a broker with queues keep them.
             yield Topology(topics=tuple(sorted(dead)), group=replay_group(settings.group))
 
+    async def _prepare_last_resort(self) -> None:
+        """Have the group's own dead-letter topic; where that cannot be, it is done without."""
+        settings = self._settings
+        topic = dead_topic(settings.group)
+        try:
+            await settings.backend.prepare(
+                Topology(topics=(topic,), group=replay_group(settings.group))
+            )
+        except TopologyError as error:
+            logger.warning(
+                "group %r has no dead-letter topic of its own, %r: what its other topics do not "
+                "take stays unsettled, and health will say so: %s",
+                settings.group,
+                topic,
+                error,
+            )
+
     def _made_engine(self, router: Router, partings: Partings) -> Engine:
         settings = self._settings
         takes_batches = any(route.batching is not None for route in router.routes)
@@ -334,4 +352,5 @@ def _with_handlers(error: TopologyError, router: Router) -> TopologyError:
 
 
 def _broker(backend: Backend) -> Broker:
-    return Broker(delay=backend.features.delay, hold_limit=backend.features.hold_limit)
+    features = backend.features
+    return Broker(delay=features.delay, rereads=features.rereads, hold_limit=features.hold_limit)

@@ -50,6 +50,7 @@ class Features:
     delay: `Producer.send` takes a delay, and keeps it over a restart of the broker.
     wildcards: a subscription may hold patterns, and gets the messages of topics that are made
         later, too.
+    rereads: `Backend.reread` finds a message by its position after it was settled, too.
     hold_limit: how many seconds a delivery may stay unsettled before the broker takes it back;
         None: for ever.
     attribute_prefixes: of the CloudEvents attributes among the headers, as the protocol binding
@@ -64,6 +65,7 @@ class Features:
     light_topics: bool = False
     delay: bool = False
     wildcards: bool = False
+    rereads: bool = False
     hold_limit: float | None = None
     attribute_prefixes: tuple[str, ...] = ("ce_",)
 
@@ -268,6 +270,17 @@ class Backend(ABC):
                 its ``topic`` says which, so that core can name the handlers.
             BrokerUnreachable: no answer within the connect timeout.
         """
+
+    async def reread(self, stream: str, position: int) -> Message | None:
+        """The message at a position of a stream, settled or not; None when it is gone.
+
+        Only with the feature ``rereads``. ``stream`` and ``position`` are those of a delivery. It
+        changes nothing for any group.
+
+        Raises:
+            TransportError: the broker does not answer, or the message cannot be decoded.
+        """
+        raise NotImplementedError(f"{type(self).__name__} declares rereads=True and has no reread")
 
     @abstractmethod
     def producer(self) -> AbstractAsyncContextManager[Producer]:

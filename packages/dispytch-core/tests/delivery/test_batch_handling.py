@@ -26,7 +26,6 @@ from dispytch.exceptions import (
     BatchFailed,
     BrokerUnreachable,
     EventHalted,
-    MessageTooLarge,
     Postpone,
     RegistryUnavailable,
     RetryAfter,
@@ -179,7 +178,7 @@ async def test_what_is_told_to_wait_equally_long_comes_back_together(decision: A
 
 async def test_dead_letters_of_a_batch_are_sent_together_and_settled_when_confirmed() -> None:
     setup = Setup(Handler({1: LookupError("one"), 2: LookupError("two")}))
-    setup.producer.refusals = [SendError({1: MessageTooLarge("too large")}, 2)]
+    setup.producer.refusals = [SendError({1: BrokerUnreachable("away")}, 2)]
     left = await setup.first(1, 2, 3)
     assert [len(batch) for batch in setup.producer.sent] == [2]
     assert setup.settled == [3, 1]

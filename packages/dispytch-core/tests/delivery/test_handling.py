@@ -402,14 +402,16 @@ async def test_an_event_stays_owed_until_its_dead_letter_is_taken() -> None:
     assert setup.outcomes == Outcomes(dead_lettered=1, unsent=2)
 
 
-async def test_a_dead_letter_that_is_too_large_leaves_the_details_away() -> None:
+@pytest.mark.parametrize(("refusals", "left"), [(0, 2), (1, 1), (2, 0)])
+async def test_a_dead_letter_that_is_too_large_leaves_the_details_away_at_once(
+    refusals: int, left: int
+) -> None:
     setup = Setup(route(Handler([ValueError("x" * 900)]), dead_letter=DEAD))
-    setup.producer.refusals = [MessageTooLarge("no")]
-    one = delivery()
-    owed = await setup.handle(one, None)
-    setup.clock.now = 200.0
-    assert await setup.handle(one, owed) is None
-    assert "dispytch-exception-message" not in setup.producer.headers
+    setup.producer.refusals = [MessageTooLarge("no")] * refusals
+    assert await setup.handle(delivery(), None) is None
+    details = ["dispytch-exception-message", "dispytch-exception-traceback"]
+    assert [name for name in details if name in setup.producer.headers] == details[:left]
+    assert setup.producer.only.value == delivery().value
     assert setup.producer.headers["dispytch-reason"] == "failed"
 
 

@@ -15,7 +15,7 @@ from dispytch.delivery.lookups import Lookups
 from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError, RegistryUnavailable
 from dispytch.messages import Delivery, Undecodable
-from dispytch.redelivery import Redelivery
+from dispytch.redelivery import Redelivery, returned
 from dispytch.routing import Batching, Route, Router
 from dispytch.serialization import Unresolved, refusal_of
 from dispytch.serialization.wire import Reader
@@ -62,6 +62,7 @@ class Admission:
         try:
             if isinstance(delivery, Undecodable):
                 raise DecodeError(delivery.reason)
+            returned(delivery)
             redelivery = Redelivery.of(delivery)
             delivery.topic = redelivery.topic
             envelope = self._read(delivery)
@@ -132,11 +133,15 @@ class Admission:
         """The route of an event that was admitted for one handler."""
         return self._router.find(topic, event_type)[0]
 
-    def topic_name(self, delivery: Delivery) -> str | None:
+    def topic_name(self, delivery: Delivery, redelivery: Redelivery | None = None) -> str | None:
         """What stands for the topics of the handlers that may take it; None where there are none.
 
-        See `dispytch.topics.one_name`.
+        See `dispytch.topics.one_name`. A name that no handler here has is never taken from what an
+        event that came back says of itself.
         """
+        named = None if redelivery is None else redelivery.handler_topic
+        if named in {route.topic_name for route in self._router.routes}:
+            return named
         try:
             table = self._router.table(delivery)
         except BaseException as error:

@@ -3,16 +3,13 @@
 import logging
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from dispytch.clock import Clock
-from dispytch.dead_letters import (
-    Failure,
-    FailurePolicy,
-    Reason,
-    dead_letter,
-)
+from dispytch.dead_letters import Failure, FailurePolicy, Reason
 from dispytch.delivery.attempt import Attempt, Owed, Parting
+from dispytch.delivery.letters import Letters
 from dispytch.delivery.observer import Observer
 from dispytch.delivery.outcomes import Outcomes
 from dispytch.exceptions import (
@@ -42,6 +39,7 @@ class Broker:
     """What the broker can do for a failed event, see `Features`."""
 
     delay: bool = False
+    rereads: bool = False
     hold_limit: float | None = None
 
 
@@ -63,6 +61,7 @@ class Aftermath:
         self._clock = clock.time
         self._wall = clock.wall
         self._observer = observer
+        self._letters = Letters(group=group, rereads=broker.rereads, clock=clock)
         self.last_error: str | None = None
 
     def after(
@@ -121,9 +120,8 @@ class Aftermath:
             self._outcomes.dropped += 1
             return None
         logger.error("given up: %s", where, exc_info=exc_info(shown))
-        destination = policy.of(failure.topic or delivery.topic, self._group)
-        letter = dead_letter(delivery, failure, destination=destination, group=self._group)
-        return Parting("dead_lettered", letter, None, where, self._clock())
+        destination = None if failure.topic is None else policy.of(failure.topic, self._group)
+        return self._letters.parting(delivery, failure, destination, where)
 
     def _note(self, where: str, error: Exception) -> None:
         self.last_error = f"{where}: {described(error)}"
@@ -212,7 +210,16 @@ class Aftermath:
         message = redelivery.message(delivery, self._group)
         native = delay if self._broker.delay else None
         where = place(delivery, last.route.name, last.number)
-        return Parting("delayed", message, native, where, self._clock())
+        refused = partial(self._not_delayed, last, delivery)
+        return Parting("delayed", message, native, where, self._clock(), otherwise=refused)
+
+    def _not_delayed(
+        self, last: Attempt, delivery: Delivery, refused: Parting, error: Exception
+    ) -> Parting | None:
+        """What is owed to an event that the broker does not take for a later attempt."""
+        route = last.route
+        failure = Failure("unsendable", error, route.name, last.number, route.topic_name)
+        return self.give_up(route.dead_letter, delivery, failure)
 
 
 def place(delivery: Delivery, handler: str | None, attempts: int) -> str:

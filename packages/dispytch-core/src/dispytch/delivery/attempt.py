@@ -1,7 +1,7 @@
 """What is still owed to an event before it may be settled."""
 
 from asyncio import Future
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,11 +40,14 @@ class Attempt:
             self.due = now
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Parting:
     """A message that the broker must have before the event is settled: it is sent on.
 
-    ``place`` names the event for the log; ``tries`` counts the sends that failed.
+    ``place`` names the event for the log; ``tries`` counts the sends that failed. ``otherwise``
+    tells what is owed in its place when the broker will never take it, if anything is; None: this
+    is tried again until it is taken. ``later``: it takes the place of one when nothing was left to
+    be tried, and so waits first.
     """
 
     outcome: Literal["dead_lettered", "delayed", "answered"]
@@ -55,7 +58,12 @@ class Parting:
     tries: int = 0
     until: None = None
     claim: None = None
+    otherwise: "Otherwise | None" = None
+    later: bool = False
 
+
+Otherwise = Callable[[Parting, Exception], Parting | None]
+"""What is owed in the place of a parting that was refused with this error; None: nothing."""
 
 Owed = Attempt | Parting
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from dispytch.circuit_breaker import Circuit
@@ -19,6 +20,7 @@ from dispytch.events import Event
 from dispytch.exceptions import (
     HandlerTimeout,
     InvalidHandler,
+    MessageTooLarge,
     Postpone,
     RegistryUnavailable,
     SerializationError,
@@ -28,6 +30,7 @@ from dispytch.failing import failure_of
 from dispytch.messages import Delivery, Message
 from dispytch.printable import printable, quoted
 from dispytch.redelivery import Redelivery
+from dispytch.replies import too_large
 from dispytch.routing import Answering, Route
 from dispytch.serialization import Unresolved
 
@@ -244,7 +247,20 @@ class Handling:
         if message is None:
             return ()
         where = place(delivery, route.name, number)
-        return await self._send_on(Parting("answered", message, None, where, self._now()))
+        refused = partial(self._unanswered, route, number, delivery)
+        return await self._send_on(
+            Parting("answered", message, None, where, self._now(), otherwise=refused)
+        )
+
+    def _unanswered(
+        self, route: Route, number: int, delivery: Delivery, refused: Parting, error: Exception
+    ) -> Parting | None:
+        """What is owed in the place of a reply that the broker does not take."""
+        smaller = too_large(refused.message)
+        if isinstance(error, MessageTooLarge) and smaller is not None:
+            return replace(refused, message=smaller)
+        failure = Failure("unanswerable", error, route.name, number, route.topic_name)
+        return self._aftermath.give_up(route.dead_letter, delivery, failure)
 
     async def _send_on(self, parting: Parting) -> Sequence[Owed]:
         left = await self._partings.send(parting)
@@ -277,7 +293,8 @@ class Handling:
         if redelivery is None:
             handler, named = None, self._admission.topic_name(delivery)
         else:
-            handler, named = redelivery.handler, redelivery.handler_topic
+            handler = redelivery.handler
+            named = self._admission.topic_name(delivery, redelivery)
         policy = self._if_unhandled if handler is None else self._if_unreadable
         if policy == "ignore":
             return ()

@@ -10,6 +10,7 @@ from dispytch.memory.config import MemoryConfig
 from dispytch.memory.consumer import MemoryConsumer
 from dispytch.memory.producer import MemoryProducer
 from dispytch.memory.topic import Topic
+from dispytch.messages import Message
 from dispytch.transport import (
     Backend,
     Declare,
@@ -48,6 +49,7 @@ class MemoryBackend(Backend):
         temporary=True,
         delay=True,
         wildcards=True,
+        rereads=True,
         attribute_prefixes=("ce_",),
     )
 
@@ -82,6 +84,10 @@ class MemoryBackend(Backend):
         """See `Backend.prepare`."""
         if self.config.declare != "never":
             self._topics(topology.topics)
+
+    async def reread(self, stream: str, position: int) -> Message | None:
+        """See `Backend.reread`."""
+        return self._broker.reread(stream, position)
 
     @asynccontextmanager
     async def producer(self) -> AsyncGenerator[Producer, None]:

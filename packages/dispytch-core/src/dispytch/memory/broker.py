@@ -8,6 +8,7 @@ from dispytch.memory.config import MemoryConfig
 from dispytch.memory.delayed import Delayed
 from dispytch.memory.group import Group
 from dispytch.memory.topic import Topic
+from dispytch.messages import Message
 
 
 class MemoryBroker:
@@ -42,6 +43,14 @@ class MemoryBroker:
             for group in self._groups.values():
                 group.appeared(topic)
         return topic
+
+    def reread(self, stream: str, position: int) -> Message | None:
+        """The message at a position of a stream, if its log still has it."""
+        for topic in self._topics.values():
+            for partition in topic.partitions:
+                if partition.name == stream:
+                    return partition.message(position)
+        return None
 
     @property
     def topics(self) -> Collection[Topic]:

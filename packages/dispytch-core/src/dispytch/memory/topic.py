@@ -6,6 +6,7 @@ from zlib import crc32
 from dispytch.memory.bell import Bell
 from dispytch.memory.cursor import Cursor
 from dispytch.memory.log import PartitionLog, Record
+from dispytch.messages import Message
 from dispytch.transport import StartAt
 
 
@@ -62,6 +63,13 @@ class Partition:
         for stream in self._streams:
             stream.arrived()
         return True
+
+    def message(self, position: int) -> Message | None:
+        """The message at a position, if it is still there."""
+        if not self._log.start <= position < self._log.end:
+            return None
+        record = self._log.read(position, 1)[0]
+        return Message(self.topic, record.value, record.key, record.headers)
 
     def stream(self, start_at: StartAt) -> Stream:
         """The partition for a group that has not read it yet."""

@@ -2,5 +2,6 @@
 
 from dispytch.replay.dead_letters import DeadLetters
 from dispytch.replay.letter import DeadLetter
+from dispytch.replay.replayed import Replayed
 
-__all__ = ["DeadLetter", "DeadLetters"]
+__all__ = ["DeadLetter", "DeadLetters", "Replayed"]

@@ -4,16 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
 from dispytch.backends import backend_from
-from dispytch.dead_letters import REPLAY_TURN, DeadLetterTopic, original_headers
-from dispytch.exceptions import ConfigurationError
+from dispytch.dead_letters import REPLAY_TURN, DeadLetterTopic
+from dispytch.exceptions import ConfigurationError, MessageTooLarge, SendError, Unsendable
 from dispytch.messages import Delivery, Message
-from dispytch.redelivery import Redelivery, replay_group
+from dispytch.printable import printable
+from dispytch.redelivery import Redelivery, dead_topic, replay_group, retry_topic
 from dispytch.replay.letter import DeadLetter
 from dispytch.replay.reading import nothing_to_revoke, until_the_end
+from dispytch.replay.replayed import Replayed
 from dispytch.topics import one_name
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
@@ -33,11 +36,16 @@ _STREAMS: Final = 64
 class DeadLetters:
     """The dead letters of one topic and group: to look at, and to send back.
 
+    Where a letter is only a reference to its event, which was too large for it, the event is
+    fetched from where it lies. If it is gone from there, the letter says so and stays.
+
     One reader at a time: on a broker with queues, two would each see a part of them.
 
     backend: a URL, or a `Backend`.
     topic, group: whose dead letters; the listener's. The topic may be a handler's pattern: then
-        those of all its topics, as they lie together.
+        those of all its topics, as they lie together. Without a topic, those in the group's own
+        dead-letter topic, ``{group}.dead``: what belongs to no handler, and what the topic that
+        it was meant for does not take.
     destination: where they are, if the listener was told so.
 
     Raises:
@@ -48,15 +56,17 @@ class DeadLetters:
         self,
         backend: Backend | str,
         *,
-        topic: str,
+        topic: str | None = None,
         group: str,
         destination: DeadLetterTopic = DeadLetterTopic(),  # noqa: B008 - it is frozen
     ) -> None:
-        if not topic or not group:
+        if topic == "" or not group:
             raise ConfigurationError("DeadLetters needs the topic and the group of a listener")
         self._backend = backend_from(backend)
         self._group = group
-        self.topic: str = destination.of(one_name(topic), group)
+        self.topic: str = (
+            dead_topic(group) if topic is None else destination.of(one_name(topic), group)
+        )
 
     async def read(self, *, select: Select | None = None, limit: int = 1000) -> list[DeadLetter]:
         """The dead letters there are, oldest first in each stream; none is changed.
@@ -76,7 +86,8 @@ class DeadLetters:
                 letters.append(DeadLetter(delivery))
                 if len(letters) >= limit:
                     break
-        return [letter for letter in letters if select is None or select(letter)]
+        meant = [letter for letter in letters if select is None or select(letter)]
+        return [await self._whole(letter) for letter in meant]
 
     async def replay(
         self,
@@ -86,7 +97,7 @@ class DeadLetters:
         limit: int | None = None,
         rate: float | None = None,
         edit: Edit | None = None,
-    ) -> int:
+    ) -> Replayed:
         """Send dead letters back to the group that gave them up, and to no other.
 
         Each is done with only after the broker has confirmed that it was sent. When this is killed
@@ -98,14 +109,15 @@ class DeadLetters:
         limit: how many at most. rate: how many a second at most.
         edit: gives the message to send in place of the original.
 
-        Returns how many were sent.
+        Returns how many were sent, and says of those that could not be why: the event is gone from
+        where the letter says it lies, or the retry topic takes no message of its size.
 
         Raises:
             BrokerUnreachable: no connection within the backend's connect timeout.
             SendError: the broker did not take one; it stays where it is.
         """
         meant, pause = _meaning(ids, select), 0.0 if rate is None else 1 / rate
-        sent = 0
+        sent, left = 0, dict[str, str]()
         async with self._backend.producer() as producer, self._consumer() as consumer:
             turn = _Turn(producer, consumer)
             async with aclosing(until_the_end(consumer, turn.streams)) as deliveries:
@@ -116,26 +128,51 @@ class DeadLetters:
                     if letter.topic is None or not meant(letter):
                         await turn.put_back(delivery)
                         continue
-                    await producer.send([turn.marked(self._replayed(letter, edit))])
+                    if refusal := await self._send(letter, edit, turn):
+                        left[letter.id] = refusal
+                        logger.warning("dead letter %s stays: %s", letter.id, refusal)
+                        await turn.put_back(delivery)
+                        continue
                     consumer.ack(delivery)
                     sent += 1
                     if sent == limit:
                         turn.stop()
                     await asyncio.sleep(pause)
             await consumer.flush()
-        return sent
+        return Replayed.of(sent, left)
+
+    async def _send(self, letter: DeadLetter, edit: Edit | None, turn: "_Turn") -> str | None:
+        """Send a letter's event back; returns why that cannot be done, where it never can."""
+        letter = await self._whole(letter)
+        if letter.gone:
+            return f"its event is gone from {letter.place}, where the letter says that it lies"
+        try:
+            await turn.send(self._replayed(letter, edit))
+        except SendError as error:
+            failure = error.failures[0]
+            if not isinstance(failure, MessageTooLarge | Unsendable):
+                raise
+            return f"it cannot be sent to {retry_topic(self._group)!r}: {printable(failure)}"
+        return None
+
+    async def _whole(self, letter: DeadLetter) -> DeadLetter:
+        """The letter with its event, where that lies elsewhere and is still there."""
+        if letter.place is None or not self._backend.features.rereads:
+            return letter
+        event = await self._backend.reread(*letter.place)
+        if event is None or not letter.is_of(event):
+            return letter
+        return replace(letter, event=event)
 
     def _replayed(self, letter: DeadLetter, edit: Edit | None) -> Message:
         redelivery = Redelivery(
             topic=letter.topic or "", handler=letter.handler, handler_topic=letter.handler_topic
         )
-        message = redelivery.message(letter.delivery, self._group)
+        event = letter.restored
         if edit is not None:
             edited = edit(letter)
-            own = [header for header in message.headers if header not in letter.headers]
-            message.value, message.key = edited.value, edited.key
-            message.headers = [*original_headers(edited.headers), *own]
-        return message
+            event.value, event.key, event.headers = edited.value, edited.key, edited.headers
+        return redelivery.message(event, self._group)
 
     @asynccontextmanager
     async def _consumer(self, window: int = _WINDOW) -> AsyncGenerator[Consumer, None]:
@@ -170,14 +207,14 @@ class _Turn:
         again = Message(
             delivery.topic, delivery.value, delivery.key, delivery.headers, repeats=delivery
         )
-        await self._producer.send([self.marked(again)])
+        await self.send(again)
         self._consumer.ack(delivery)
 
-    def marked(self, message: Message) -> Message:
-        """The message, with the mark of this turn in place of any other."""
+    async def send(self, message: Message) -> None:
+        """Send a message, confirmed, with the mark of this turn in place of any other."""
         others = [header for header in message.headers if header[0] != REPLAY_TURN]
         message.headers = [*others, self._mark]
-        return message
+        await self._producer.send([message])
 
     def stop(self) -> None:
         """Nothing more is wanted of any stream."""

@@ -10,9 +10,11 @@ from dispytch.kafka.config import KafkaConfig, KafkaOptions
 from dispytch.kafka.consumer import KafkaConsumer
 from dispytch.kafka.event_config import KafkaEventConfig
 from dispytch.kafka.producer import KafkaProducer
+from dispytch.kafka.rereading import reread
 from dispytch.kafka.topic_names import check_pattern
 from dispytch.kafka.topics import Topics
 from dispytch.kafka.url import config_from_url
+from dispytch.messages import Message
 from dispytch.transport import Backend, Features, OnRevoke, Subscription, Topology
 
 
@@ -36,6 +38,7 @@ class KafkaBackend(Backend):
         position_per_stream=True,
         temporary=True,
         wildcards=True,
+        rereads=True,
         attribute_prefixes=("ce_",),
     )
 
@@ -62,6 +65,10 @@ class KafkaBackend(Backend):
         for pattern in topology.patterns:
             check_pattern(pattern)
         await self._topics.prepare(topology.topics)
+
+    async def reread(self, stream: str, position: int) -> Message | None:
+        """See `Backend.reread`. Records of transactions that were aborted are gone."""
+        return await reread(self.config, stream, position)
 
     @asynccontextmanager
     async def producer(self) -> AsyncGenerator[KafkaProducer, None]:

@@ -147,6 +147,16 @@ async def new_consumer(
     )
 
 
+async def new_reader(config: KafkaConfig) -> ConsumerClient:
+    """A connected consumer that joins no group."""
+    return await connected(
+        lambda: consumer_client(
+            **_options(config), group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=0
+        ),
+        config,
+    )
+
+
 def _options(config: KafkaConfig) -> dict[str, Any]:
     sasl = config.username is not None or config.token_provider is not None
     options: dict[str, Any] = {
