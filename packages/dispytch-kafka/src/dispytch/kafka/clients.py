@@ -23,6 +23,7 @@ from dispytch.kafka.driver import (
     admin_client,
     closed_by_force,
     consumer_client,
+    leave_while_joining,
     producer_client,
 )
 from dispytch.kafka.driver_log import quieten
@@ -85,6 +86,16 @@ async def stopped(client: Any, within: float = STOP_TIMEOUT) -> None:
     if not await _in_order(ending, within):
         logger.warning("a Kafka client did not end in order; its connections are cut")
         await _in_order(closed_by_force(client), within)
+
+
+async def left(client: ConsumerClient) -> None:
+    """End a consumer, which leaves its group; also while it is joining."""
+    leaving = asyncio.create_task(leave_while_joining(client), name="dispytch-kafka-leave")
+    try:
+        await stopped(client)
+    finally:
+        leaving.cancel()
+        await asyncio.wait({leaving})
 
 
 async def _in_order(ending: Awaitable[object], within: float) -> bool:

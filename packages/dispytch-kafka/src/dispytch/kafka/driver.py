@@ -4,6 +4,7 @@
 """The driver, as this package uses it."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ from aiokafka.admin import (  # type: ignore[import-untyped,unused-ignore]
     AIOKafkaAdminClient,
     NewTopic,
 )
+from aiokafka.client import ConnectionGroup  # type: ignore[import-untyped,unused-ignore]
 from aiokafka.consumer.fetcher import (  # type: ignore[import-untyped,unused-ignore]
     Fetcher,
     FetchResult,
@@ -38,6 +40,7 @@ from aiokafka.producer.message_accumulator import (  # type: ignore[import-untyp
 )
 from aiokafka.protocol.group import (  # type: ignore[import-untyped,unused-ignore]
     JoinGroupRequest,
+    LeaveGroupRequest,
     SyncGroupRequest,
 )
 from aiokafka.record.default_records import (  # type: ignore[import-untyped,unused-ignore]
@@ -74,6 +77,7 @@ _PATIENT: Final = (JoinGroupRequest, SyncGroupRequest)
 """The requests that the broker answers when all members of the group have come."""
 
 _PARTS_WITH_REPLICA: Final = 4
+_JOIN_LOOK_SECONDS: Final = 0.05
 _HURRIED_WAIT_MS: Final = 20
 _LOOK_SECONDS: Final = 0.2
 _HURRIED_LOOK_SECONDS: Final = 0.005
@@ -611,6 +615,28 @@ def is_intact(batch: memoryview) -> bool:
 def partition_of(topic: str, number: int) -> TopicPartition:
     """The driver's own name of a partition."""
     return TopicPartition(topic, number)
+
+
+async def leave_while_joining(client: object) -> None:
+    """Leave a group for as long as the client is joining it; returns when it no longer is.
+
+    The broker answers a join when all members have come, or have been given up, and the driver
+    does not end before that. When the member leaves, the broker answers at once. The driver's own
+    connection to the coordinator is taken: the broker reads nothing there until it has answered.
+    """
+    inner: Any = client
+    coordinator: Any = getattr(inner, "_coordinator", None)
+    joining = getattr(coordinator, "_coordination_task", None)
+    left: set[str] = set()
+    while joining is not None and not joining.done():
+        await asyncio.wait({joining}, timeout=_JOIN_LOOK_SECONDS)
+        member, node = coordinator.member_id, coordinator.coordinator_id
+        if joining.done() or not member or member in left or node is None:
+            continue
+        left.add(member)
+        request = LeaveGroupRequest(coordinator.group_id, member)
+        with contextlib.suppress(errors.KafkaError):
+            await inner._client.send(node, request, group=ConnectionGroup.DEFAULT)
 
 
 async def closed_by_force(client: object) -> None:

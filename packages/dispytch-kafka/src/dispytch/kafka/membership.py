@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
-from dispytch.kafka.clients import REBALANCE_MARGIN, stopped
+from dispytch.kafka.clients import REBALANCE_MARGIN, left
 from dispytch.kafka.commits import Commits
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver import (
@@ -111,7 +111,7 @@ class Membership:
         self.pump.stop()
         with contextlib.suppress(Exception):
             await self.commits.commit()
-        await stopped(self._client)
+        await left(self._client)
         # The client is closed, so that a fetch that still waits may now be cancelled.
         await _ended(self._running)
         self._leases.end(list(self._leases))

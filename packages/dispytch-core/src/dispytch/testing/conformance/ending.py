@@ -1,6 +1,7 @@
 """The promise of a clean end."""
 
 import asyncio
+from typing import Final
 
 from dispytch import Event
 from dispytch.testing.conformance.events import Counted, Ledger, assert_handled, counted
@@ -8,6 +9,8 @@ from dispytch.testing.conformance.events import assert_in_order as assert_order
 from dispytch.testing.conformance.process import serving
 from dispytch.testing.conformance.setting import Setting, needs, noting
 from dispytch.transport import Backend
+
+_MOMENTS: Final = 8
 
 
 class CleanEnd(Setting):
@@ -96,3 +99,30 @@ class CleanEnd(Setting):
             assert await second.terminate() == 0
         assert_handled([*first.handled, *second.handled], events)
         assert_order([*first.began, *second.began])
+
+    async def test_a_signal_at_any_moment_of_the_start(
+        self, backend: Backend, url: str, topic: str, group: str
+    ) -> None:
+        """Status 0, what was made is closed, the group is left: the next member has all of it."""
+        events = counted(topic, keys=10, each=2)
+        await self.prepare(backend, group, topic)
+        async with serving(url, topic, group) as whole:
+            await whole.says("starting")
+            began = asyncio.get_running_loop().time()
+            await whole.says("listening")
+            span = asyncio.get_running_loop().time() - began
+            assert await whole.terminate() == 0
+        assert whole.said == ["starting", "made", "listening", "closed"]
+        for moment in range(_MOMENTS):
+            async with serving(url, topic, group) as service:
+                await service.says("starting")
+                await asyncio.sleep(span * moment / (_MOMENTS - 2))
+                end = service.interrupt if moment % 2 else service.terminate
+                assert await end() == 0, f"{moment}: {service.said}"
+            assert service.said.count("made") == service.said.count("closed"), service.said
+        if backend.features.durable:
+            async with serving(url, topic, group) as last:
+                await self.emit(backend, events)
+                await self.until(lambda: len(last.handled) >= len(events), "all events")
+                assert await last.terminate() == 0
+            assert_handled(last.handled, events)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 _SERVICE: Final = "dispytch.testing.conformance.service"
+_STARTS_WITHIN: Final = 30.0
 _REQUESTER: Final = "dispytch.testing.conformance.requester"
 
 
@@ -18,6 +19,7 @@ class ServiceProcess:
     began, handled: key and number of the events whose handlers began and ended.
     emitted: key and number of those that it has emitted again, confirmed.
     attempts: key, number and attempt of those that began.
+    said: what it has said of itself: ``starting``, ``made``, ``listening``, ``closed``.
     """
 
     def __init__(self, process: Process) -> None:
@@ -25,6 +27,8 @@ class ServiceProcess:
         self.handled: list[tuple[str, int]] = []
         self.emitted: list[tuple[str, int]] = []
         self.attempts: list[tuple[str, int, int]] = []
+        self.said: list[str] = []
+        self._news = asyncio.Event()
         self._process = process
         self._hearing = asyncio.create_task(self._hear())
 
@@ -32,6 +36,18 @@ class ServiceProcess:
     def ended(self) -> bool:
         """Whether it has ended, by itself or not."""
         return self._process.returncode is not None
+
+    async def says(self, word: str) -> None:
+        """Wait until it says something of itself.
+
+        Raises:
+            AssertionError: it does not within half a minute, or has ended.
+        """
+        async with asyncio.timeout(_STARTS_WITHIN):
+            while word not in self.said:
+                assert not self._hearing.done(), f"it has ended, and said {self.said}"
+                self._news.clear()
+                await self._news.wait()
 
     async def kill(self) -> None:
         """SIGKILL: no goodbye, no flush."""
@@ -41,6 +57,10 @@ class ServiceProcess:
         """SIGTERM: it drains; returns its exit status."""
         return await self._end(signal.SIGTERM)
 
+    async def interrupt(self) -> int:
+        """SIGINT: it drains as well; returns its exit status."""
+        return await self._end(signal.SIGINT)
+
     async def _end(self, sign: signal.Signals) -> int:
         if not self.ended:
             self._process.send_signal(sign)
@@ -49,10 +69,20 @@ class ServiceProcess:
         return status
 
     async def _hear(self) -> None:
+        try:
+            await self._read()
+        finally:
+            self._news.set()
+
+    async def _read(self) -> None:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             words = line.decode().split()
-            if len(words) != 4 or not line.endswith(b"\n"):
+            if not line.endswith(b"\n"):
+                continue
+            if len(words) != 4:
+                self.said += words
+                self._news.set()
                 continue
             what, key, number, attempt = words
             if what == "handled":

@@ -2,14 +2,17 @@
 
 It handles the kit's events and writes a line about each: ``began``, ``emitted`` or ``handled``, the
 key, the number, the attempt. It answers those that are requests with their number. SIGTERM ends it
-as it ends every service.
+as it ends every service. Of itself it says ``starting``, ``made`` and ``closed``, of what is
+app-scoped, and ``listening``.
 """
 
 import argparse
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from typing import Annotated
 
-from dispytch import Event, EventEmitter, EventListener, HandlerGroup, RetryPolicy
+from dispytch import Dependency, Event, EventEmitter, EventListener, HandlerGroup, RetryPolicy
 from dispytch.testing.conformance.events import EVENT_TYPE, Counted
 
 
@@ -18,7 +21,11 @@ async def serve(options: argparse.Namespace) -> None:
     handlers = HandlerGroup(default_topic=options.topic, default_event=EVENT_TYPE)
 
     @handlers.handler()
-    async def handle(event: Event[Counted], emitter: EventEmitter) -> int:
+    async def handle(
+        event: Event[Counted],
+        emitter: EventEmitter,
+        pool: Annotated[None, Dependency(_pool, scope="app")],
+    ) -> int:
         _say("began", event)
         if options.onward:
             await emitter.emit(event.body.model_copy(update={"topic": options.onward}))
@@ -44,7 +51,23 @@ async def serve(options: argparse.Namespace) -> None:
         ),
     )
     listener.add_handler_group(handlers)
+    telling = asyncio.create_task(_tell(listener))
+    # Once `listen` waits for something: it watches for signals then.
+    asyncio.get_running_loop().call_soon(lambda: print("starting", flush=True))
     await listener.listen()
+    telling.cancel()
+
+
+async def _pool() -> AsyncIterator[None]:
+    print("made", flush=True)
+    yield
+    print("closed", flush=True)
+
+
+async def _tell(listener: EventListener) -> None:
+    while not (await listener.health()).intake:  # noqa: ASYNC110 - only the listener knows.
+        await asyncio.sleep(0.005)
+    print("listening", flush=True)
 
 
 def arguments() -> argparse.ArgumentParser:
