@@ -425,7 +425,7 @@ async def test_a_blocked_connection_is_a_send_timeout(node: LocalRabbitMQ, url: 
 
 
 async def test_an_unroutable_message_is_named_and_the_others_are_taken(url: str) -> None:
-    async with setting(url) as at:
+    async with setting(url, "?unroutable=error") as at:
         consumer, producer = await at.consumer(), await at.producer()
         silent = RabbitMQEventConfig(mandatory=False)
         batch = [
@@ -482,7 +482,7 @@ def strict_node() -> Iterator[LocalRabbitMQ]:
 
 
 async def test_a_missing_exchange_is_made_again(node: LocalRabbitMQ, url: str) -> None:
-    async with setting(url) as at:
+    async with setting(url, "?unroutable=error") as at:
         producer = await at.producer()
         vhost = urlsplit(url).path[1:]
         node.eval(

@@ -1,7 +1,7 @@
 """Listening to events."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -156,6 +156,7 @@ class EventListener:
         overrides: Mapping[Callable[..., Any], Provider] | None = None,
         clock: "Pace" = "auto",
         patience: float = 5.0,
+        read_elsewhere: Collection[str] = (),
     ) -> "Probe":
         """This listener's service for a test: in memory, its broker is not looked for.
 
@@ -173,12 +174,21 @@ class EventListener:
         clock: with ``"auto"``, time runs, and `Probe.settled` jumps to what is due next; with
             ``"manual"`` it stands still until `Probe.advance` moves it.
         patience: real seconds that `Probe.settled` waits at most.
+        read_elsewhere: topics, or patterns, that other services read. Where the listener's broker
+            keeps what nobody reads yet, they make no difference; where it refuses that, or drops
+            it, the test's does so as well, for every topic that nobody reads.
         """
         # Only those who test need it.
         from dispytch.probe import Probe
 
         made = partial(self._made, overrides or {})
-        return Probe(made, self._settings, clock=clock, patience=patience)
+        return Probe(
+            made,
+            self._settings,
+            clock=clock,
+            patience=patience,
+            read_elsewhere=read_elsewhere,
+        )
 
     async def __aenter__(self) -> Self:
         """Check the wiring, connect, join the group, and handle events in the background.

@@ -40,6 +40,9 @@ class Message:
     ``config`` is the sending backend's own configuration for this message, or None.
     ``repeats`` is the delivery that this message sends on, or None: a backend keeps whatever its
     protocol knows of that beyond the headers, as AMQP its properties and the types of its headers.
+    ``needs_reader`` says that it is worth nothing unless somebody is there to read it, as a request
+    or a reply: where nobody is, it must be refused with `dispytch.exceptions.Unroutable`, if the
+    broker can tell, and not be kept for whoever comes.
     """
 
     topic: str
@@ -48,6 +51,7 @@ class Message:
     headers: Headers = ()
     config: EventConfig | None = None
     repeats: "Delivery | None" = None
+    needs_reader: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -101,6 +105,7 @@ class Delivery(Message):
         self.headers = headers
         self.config: EventConfig | None = None
         self.repeats: Delivery | None = None
+        self.needs_reader = False
         self.lease = lease
         self.position = position
         self.timestamp_ms = timestamp_ms

@@ -111,9 +111,8 @@ class ReplyWriter:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         envelope = Envelope(str(uuid4()), kind, self._source, now, _JSON.content_type, data)
         value, headers = self._write(envelope)
-        return Message(
-            asked.reply_to, value, None, [*headers, (CORRELATION_ID, asked.correlation_id)]
-        )
+        headers = [*headers, (CORRELATION_ID, asked.correlation_id)]
+        return Message(asked.reply_to, value, None, headers, needs_reader=True)
 
 
 def too_large(reply: Message) -> Message | None:
@@ -130,7 +129,7 @@ def too_large(reply: Message) -> Message | None:
     }
     headers = [header for header in reply.headers if header[0] not in texts]
     headers += [(name, value.encode()) for name, value in texts.items()]
-    return Message(reply.topic, b"", None, headers)
+    return Message(reply.topic, b"", None, headers, needs_reader=True)
 
 
 class ReplyReader:

@@ -65,6 +65,7 @@ class Requests:
                 await asyncio.shield(self._open())
                 with self._expected() as (asked, reply):
                     message.headers = [*message.headers, *asked.headers]
+                    message.needs_reader = True
                     stage = f"the broker did not confirm that it took it to {message.topic!r}"
                     await send(message)
                     stage = (

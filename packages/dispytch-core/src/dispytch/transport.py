@@ -31,6 +31,10 @@ StartAt = Literal["earliest", "latest"]
 CONNECTION = "connection"
 """The name in `Consumer.problems` of a broker that cannot be reached."""
 
+IfUnroutable = Literal["keep", "error", "drop"]
+"""What becomes of an event that nobody takes yet: it waits at the broker for whoever comes first,
+it is refused with `dispytch.exceptions.Unroutable`, or it is gone."""
+
 OnRevoke = Callable[[Collection[Lease]], Awaitable[None]]
 """Core's part in giving streams up; see `Backend.consumer`."""
 
@@ -53,6 +57,8 @@ class Features:
     rereads: `Backend.reread` finds a message by its position after it was settled, too.
     hold_limit: how many seconds a delivery may stay unsettled before the broker takes it back;
         None: for ever.
+    unroutable: what becomes of a message to a topic that nobody has subscribed to yet, unless it is
+        one that `Message.needs_reader`; None: it is not known.
     attribute_prefixes: of the CloudEvents attributes among the headers, as the protocol binding
         for this broker has them: the first is written, all are read.
     """
@@ -67,6 +73,7 @@ class Features:
     wildcards: bool = False
     rereads: bool = False
     hold_limit: float | None = None
+    unroutable: IfUnroutable | None = None
     attribute_prefixes: tuple[str, ...] = ("ce_",)
 
 

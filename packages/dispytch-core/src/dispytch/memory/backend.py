@@ -50,6 +50,7 @@ class MemoryBackend(Backend):
         delay=True,
         wildcards=True,
         rereads=True,
+        unroutable="keep",
         attribute_prefixes=("ce_",),
     )
 

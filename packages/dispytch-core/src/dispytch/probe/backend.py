@@ -1,13 +1,16 @@
 """The in-memory backend in the place of a listener's own."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import compress
 
+from dispytch.exceptions import SendError, TransportError, Unroutable
 from dispytch.memory import MemoryBackend, MemoryBroker
 from dispytch.memory.consumer import MemoryConsumer
 from dispytch.messages import Delivery, Message
 from dispytch.probe.recorder import Recorder
+from dispytch.topics import TopicPattern
 from dispytch.transport import Backend, OnRevoke, Producer, Subscription
 
 
@@ -15,13 +18,23 @@ class ProbeBackend(MemoryBackend):
     """A broker for one probe, which is told of all that is sent, received and settled.
 
     group: the service's.
+    read_elsewhere: topics that others read; they may be patterns.
     sending: how many sends are under way.
     """
 
-    def __init__(self, broker: MemoryBroker, recorder: Recorder, group: str) -> None:
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        recorder: Recorder,
+        group: str,
+        read_elsewhere: Collection[str] = (),
+    ) -> None:
         super().__init__("probe", broker=broker)
         self._recorder = recorder
         self._group = group
+        patterns = [(text, TopicPattern.of(text)) for text in read_elsewhere]
+        self._elsewhere = frozenset(text for text, pattern in patterns if pattern is None)
+        self._patterns = [pattern for _, pattern in patterns if pattern is not None]
         self._consumers: set[ProbeConsumer] = set()
         self.sending = 0
 
@@ -34,6 +47,14 @@ class ProbeBackend(MemoryBackend):
         """Whether anybody has subscribed to a topic."""
         known = self._broker.topic(topic, self.config)
         return known is not None and known.is_read
+
+    def takes(self, message: Message) -> bool:
+        """Whether the real broker would keep a message, or somebody reads its topic."""
+        if self.features.unroutable in (None, "keep") or message.repeats is not None:
+            return True
+        topic = message.topic
+        elsewhere = topic in self._elsewhere or any(one.matches(topic) for one in self._patterns)
+        return elsewhere or self.is_read(topic)
 
     @asynccontextmanager
     async def producer(self) -> AsyncGenerator[Producer, None]:
@@ -68,7 +89,11 @@ class ProbeBackend(MemoryBackend):
 
 
 def in_place_of(
-    real: Backend, broker: MemoryBroker, recorder: Recorder, group: str
+    real: Backend,
+    broker: MemoryBroker,
+    recorder: Recorder,
+    group: str,
+    read_elsewhere: Collection[str] = (),
 ) -> ProbeBackend:
     """A probe's backend that can do what the real one can, and reads the same configurations."""
 
@@ -76,7 +101,7 @@ def in_place_of(
         features = replace(real.features, durable=False, history=True, shared_order=True)
         event_config = real.event_config
 
-    return InPlace(broker, recorder, group)
+    return InPlace(broker, recorder, group, read_elsewhere)
 
 
 class ProbeProducer(Producer):
@@ -94,12 +119,31 @@ class ProbeProducer(Producer):
         """See `Producer.send`."""
         self._backend.sending += 1
         try:
-            if not self._by_test:
+            if self._by_test:
+                await self._inner.send(messages, delay=delay)
+            else:
                 self._recorder.faults.check_send(messages, self._recorder.type_of)
-            await self._inner.send(messages, delay=delay)
+                await self._send(messages, delay)
         finally:
             self._backend.sending -= 1
         self._recorder.sent(messages, delay, by_test=self._by_test)
+
+    async def _send(self, messages: Sequence[Message], delay: float | None) -> None:
+        """Send what the real broker would take, now and for good."""
+        takes = [bool(delay) or self._backend.takes(message) for message in messages]
+        await self._inner.send(list(compress(messages, takes)), delay=delay)
+        failures: dict[int, TransportError] = {
+            index: _nobody(messages[index]) for index, taken in enumerate(takes) if not taken
+        }
+        if failures and self._backend.features.unroutable == "error":
+            raise SendError(failures, len(messages))
+
+
+def _nobody(message: Message) -> Unroutable:
+    return Unroutable(
+        f"nobody reads topic {message.topic!r} in this test, and the backend's option unroutable "
+        "is 'error': name it in listener.test(read_elsewhere=[...]) if another service does"
+    )
 
 
 class ProbeConsumer(MemoryConsumer):

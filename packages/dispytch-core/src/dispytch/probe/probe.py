@@ -1,6 +1,6 @@
 """A service under test, as its author sees it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -57,7 +57,13 @@ class Probe:
     """
 
     def __init__(
-        self, make: MakeService, settings: Settings, *, clock: Pace, patience: float
+        self,
+        make: MakeService,
+        settings: Settings,
+        *,
+        clock: Pace,
+        patience: float,
+        read_elsewhere: Collection[str] = (),
     ) -> None:
         if clock not in ("auto", "manual"):
             raise ConfigurationError(f"a probe's clock is 'auto' or 'manual', not {clock!r}")
@@ -65,6 +71,7 @@ class Probe:
             raise ConfigurationError(f"a probe's patience is positive seconds, not {patience!r}")
         self._make = make
         self._settings = settings
+        self._read_elsewhere = read_elsewhere
         self._pace: Pace = clock
         self._patience = patience
         self._stack = AsyncExitStack()
@@ -79,7 +86,13 @@ class Probe:
         if self._entered is not None:
             raise AlreadyRunning("a probe is entered once: call listener.test() for each test")
         settings = self._settings
-        trial = Trial(self._make, settings, pace=self._pace, patience=self._patience)
+        trial = Trial(
+            self._make,
+            settings,
+            pace=self._pace,
+            patience=self._patience,
+            read_elsewhere=self._read_elsewhere,
+        )
         wire, codec = settings.wire, settings.defaults.codecs.writer
         await trial.start()
         self._producer = await self._stack.enter_async_context(trial.backend.test_producer())

@@ -1,6 +1,7 @@
 """A service that runs on a broker and a clock of its own."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -40,7 +41,13 @@ class Trial:
     """
 
     def __init__(
-        self, make: MakeService, settings: Settings, *, pace: Pace, patience: float
+        self,
+        make: MakeService,
+        settings: Settings,
+        *,
+        pace: Pace,
+        patience: float,
+        read_elsewhere: Collection[str] = (),
     ) -> None:
         self._make = make
         self._loop = asyncio.get_running_loop()
@@ -54,7 +61,7 @@ class Trial:
         self.recorder: Final = Recorder(read, self._clock.time, self._ring)
         self.outcomes: Final = Outcomes()
         self.backend: Final[ProbeBackend] = in_place_of(
-            settings.backend, self._broker, self.recorder, settings.group
+            settings.backend, self._broker, self.recorder, settings.group, read_elsewhere
         )
         self._settings = replace(
             settings, backend=self.backend, middlewares=(self.recorder, *settings.middlewares)

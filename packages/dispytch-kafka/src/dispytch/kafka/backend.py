@@ -39,6 +39,7 @@ class KafkaBackend(Backend):
         temporary=True,
         wildcards=True,
         rereads=True,
+        unroutable="keep",
         attribute_prefixes=("ce_",),
     )
 

@@ -16,12 +16,13 @@ from dispytch.rabbitmq.declaring import (
     declare_roster,
     unbind_former,
 )
-from dispytch.rabbitmq.driver import Channel
+from dispytch.rabbitmq.driver import Channel, close_channel
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.failures import AmqpError
 from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.producer import RabbitMQProducer
+from dispytch.rabbitmq.takeover import make_queues
 from dispytch.rabbitmq.topology import (
     GroupQueue,
     QueueType,
@@ -36,6 +37,7 @@ from dispytch.transport import (
     Consumer,
     Declare,
     Features,
+    IfUnroutable,
     OnRevoke,
     Producer,
     Subscription,
@@ -62,6 +64,7 @@ class RabbitMQOptions(TypedDict, total=False):
     queue_type: QueueType
     delivery_limit: int | None
     partitions: int | None
+    unroutable: IfUnroutable
     declare: Declare
     heartbeat: int
     connect_timeout: float
@@ -91,6 +94,7 @@ class RabbitMQBackend(Backend):
         light_topics=True,
         delay=True,
         wildcards=True,
+        unroutable="keep",
         hold_limit=1500.0,
         attribute_prefixes=("cloudEvents_", "cloudEvents:", "ce-"),
     )
@@ -138,7 +142,6 @@ class RabbitMQBackend(Backend):
         link = Link(self.config, "topology")
 
         async def declare(channel: Channel) -> None:
-            await declare_exchange(channel, self.config)
             for queue in queues:
                 await declare_queue(channel, queue, self.config)
             for whole in {queue.hash_exchange for queue in queues} - {None}:
@@ -152,6 +155,9 @@ class RabbitMQBackend(Backend):
             await self._check_leftovers(link, topology)
             if self.config.declare == "auto":
                 former = await self._former(link, topology)
+            await link.channel(self._declare_exchange)
+            if queues and self.config.declare == "auto":
+                await make_queues(link, queues, self.config)
             await link.channel(declare)
         except AmqpError as error:
             raise BrokerUnreachable(
@@ -200,11 +206,17 @@ class RabbitMQBackend(Backend):
                 "listeners with that number, and delete it; or keep that number"
             )
 
+    async def _declare_exchange(self, channel: Channel) -> None:
+        await declare_exchange(channel, self.config)
+        await close_channel(channel)
+
     def _configure(self, config: RabbitMQConfig) -> None:
         self.config: RabbitMQConfig = config
         shared_order = config.partitions is not None
         # Those of this backend, in front of those of its class.
-        vars(self)["features"] = replace(type(self).features, shared_order=shared_order)
+        vars(self)["features"] = replace(
+            type(self).features, shared_order=shared_order, unroutable=config.if_unroutable
+        )
 
     def _queues(self, topology: Topology) -> tuple[GroupQueue, ...]:
         check_topics(topology.topics)

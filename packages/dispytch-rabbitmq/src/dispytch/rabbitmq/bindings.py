@@ -54,6 +54,11 @@ def routing_key(topic: str) -> str:
     return topic.replace(":", ".")
 
 
+def takes(bound: str, key: str) -> bool:
+    """Whether a binding with a routing key, which may have wildcards, takes another one."""
+    return covers(bound.split("."), key.split("."))
+
+
 def intakes(topics: Sequence[str], patterns: Sequence[TopicPattern]) -> list[Intake]:
     """What the queues of a group take in, one for each; together everything, and nothing twice.
 

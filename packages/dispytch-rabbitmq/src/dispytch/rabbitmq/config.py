@@ -23,7 +23,7 @@ from dispytch.rabbitmq.topology import (
     group_queues,
 )
 from dispytch.topics import TopicPattern
-from dispytch.transport import Declare
+from dispytch.transport import Declare, IfUnroutable
 
 PLAIN_SCHEMES = ("amqp", "rabbitmq")
 TLS_SCHEMES = ("amqps", "rabbitmqs")
@@ -55,6 +55,9 @@ class RabbitMQConfig(BaseModel):
         limit.
     partitions: how many queues, each with a single active consumer, a group has per topic, so that
         the order of a key holds while the group has several members; None: one queue for all.
+    unroutable: what becomes of an event that no queue takes yet: ``keep`` stores it for the first
+        group that comes to its topic, ``error`` raises ``Unroutable``, ``drop`` drops it. Only with
+        ``declare=auto`` can it be kept; otherwise it is an error.
     declare: make what is missing (``auto``), only ``check``, or do not look (``never``).
     heartbeat: seconds between signs of life, 0 for none; a broker silent for three times as long
         is lost.
@@ -79,6 +82,7 @@ class RabbitMQConfig(BaseModel):
     queue_type: QueueType = "quorum"
     delivery_limit: Annotated[int, Field(ge=1)] | None = None
     partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)] | None = None
+    unroutable: IfUnroutable = "keep"
     declare: Declare = "auto"
     heartbeat: Annotated[int, Field(ge=0, le=65535)] = 30
     connect_timeout: Seconds = 10.0
@@ -95,7 +99,21 @@ class RabbitMQConfig(BaseModel):
             raise ValueError("keyfile: needs a certfile as well")
         if self.delivery_limit is not None and self.queue_type == "classic":
             raise ValueError("delivery_limit: only a quorum queue has one")
+        if self.keeps_in_vain and "unroutable" in self.model_fields_set:
+            raise ValueError(
+                f"unroutable='keep': makes queues, which declare={self.declare!r} does not allow"
+            )
         return self
+
+    @property
+    def keeps_in_vain(self) -> bool:
+        """Whether what nobody takes yet would be kept, were it not that nothing may be made."""
+        return self.unroutable == "keep" and self.declare != "auto"
+
+    @property
+    def if_unroutable(self) -> IfUnroutable:
+        """What really becomes of an event that no queue takes yet."""
+        return "error" if self.keeps_in_vain else self.unroutable
 
     @property
     def address(self) -> str:

@@ -54,20 +54,52 @@ async def declare_queue(channel: Channel, queue: GroupQueue, config: RabbitMQCon
         return
     if config.declare == "never" or queue.is_former:
         return
+    await make_queue(channel, queue, config)
+    if config.declare == "auto":
+        await bind_queue(channel, queue, config)
+
+
+async def make_queue(channel: Channel, queue: GroupQueue, config: RabbitMQConfig) -> None:
+    """Make or check a queue of a group, and what it is a partition of; nothing comes there yet.
+
+    Raises:
+        TopologyError, AmqpError: as `declare_queue` says.
+    """
     passive = config.declare == "check"
     if queue.hash_exchange is not None:
-        await _declare_hash_exchange(channel, queue, queue.hash_exchange, config)
+        await _declare_hash_exchange(channel, queue.hash_exchange, config)
     arguments = {} if passive else queue.arguments
     try:
         with translated_failures():
             await channel.queue_declare(
                 queue.name, passive=passive, durable=True, arguments=arguments
             )
-            if not passive:
-                for source, key in _sources(queue, config):
-                    await channel.queue_bind(queue.name, source, key)
+            if queue.hash_exchange is not None and not passive:
+                await channel.queue_bind(queue.name, queue.hash_exchange, EQUAL_WEIGHT)
     except ChannelClosed as error:
-        raise translated(error, f"queue {queue.name!r}", config, made=not passive) from error
+        raise translated(error, f"queue {queue.name!r}", config) from error
+
+
+async def bind_queue(
+    channel: Channel, queue: GroupQueue, config: RabbitMQConfig, exchange: str | None = None
+) -> None:
+    """Have what is sent under its routing keys come to a queue, or to what it is a partition of.
+
+    exchange: where it is sent to; the exchange of all messages if not given.
+
+    Raises:
+        TopologyError, AmqpError: as `declare_queue` says.
+    """
+    source = exchange or config.exchange
+    try:
+        with translated_failures():
+            for key in queue.routing_keys:
+                if queue.hash_exchange is None:
+                    await channel.queue_bind(queue.name, source, key)
+                else:
+                    await channel.exchange_bind(queue.hash_exchange, source, key)
+    except ChannelClosed as error:
+        raise translated(error, f"queue {queue.name!r}", config) from error
 
 
 async def unbind_former(channel: Channel, queue: GroupQueue, config: RabbitMQConfig) -> None:
@@ -110,15 +142,13 @@ async def _declare_exclusive(channel: Channel, queue: GroupQueue, config: Rabbit
     try:
         with translated_failures():
             await channel.queue_declare(queue.name, exclusive=True, arguments=queue.arguments)
-            for source, key in _sources(queue, config):
-                await channel.queue_bind(queue.name, source, key)
+            for key in queue.routing_keys:
+                await channel.queue_bind(queue.name, config.exchange, key)
     except ChannelClosed as error:
         raise translated(error, f"queue {queue.name!r}", config) from error
 
 
-async def _declare_hash_exchange(
-    channel: Channel, queue: GroupQueue, name: str, config: RabbitMQConfig
-) -> None:
+async def _declare_hash_exchange(channel: Channel, name: str, config: RabbitMQConfig) -> None:
     passive = config.declare == "check"
     where = f"exchange {name!r}, which spreads keys over partitions,"
     try:
@@ -130,9 +160,6 @@ async def _declare_hash_exchange(
                 durable=True,
                 arguments={} if passive else {"hash-header": KEY_HEADER},
             )
-            if not passive:
-                for key in queue.routing_keys:
-                    await channel.exchange_bind(name, config.exchange, key)
     except ClosedByBroker as error:
         # Before 3.13 it closes the connection over a type that it does not know, since then the
         # channel.
@@ -145,12 +172,6 @@ async def _declare_hash_exchange(
         if isinstance(error, ChannelClosed):
             raise translated(error, where, config) from error
         raise
-
-
-def _sources(queue: GroupQueue, config: RabbitMQConfig) -> list[tuple[str, str]]:
-    if queue.hash_exchange is not None:
-        return [(queue.hash_exchange, EQUAL_WEIGHT)]
-    return [(config.exchange, key) for key in queue.routing_keys]
 
 
 def translated(

@@ -23,8 +23,8 @@ class RabbitMQEventConfig(EventConfig):
     Every text may hold ``{field}`` templates of the event's own fields. Messages are always
     persistent.
 
-    mandatory: whether a message that no queue takes is an error, ``Unroutable``; otherwise the
-        broker drops it in silence.
+    mandatory: whether a message that no queue takes is an error, ``Unroutable``, or dropped by the
+        broker in silence; if not given, the backend's option ``unroutable`` says.
     routing_key: instead of the topic's own.
     headers: set beside those of the event, which win; whole numbers and booleans keep their type.
     priority: 0 to 255; RabbitMQ heeds it where the queue has priorities.
@@ -33,7 +33,7 @@ class RabbitMQEventConfig(EventConfig):
     user_id: must be the user who is logged in, or the broker refuses the message.
     """
 
-    mandatory: bool = True
+    mandatory: bool | None = None
     routing_key: str | None = None
     headers: dict[str, HeaderValue] = Field(default_factory=dict)
     priority: Annotated[int, Field(ge=0, le=255)] | None = None

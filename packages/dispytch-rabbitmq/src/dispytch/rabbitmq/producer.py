@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
 
 from dispytch.exceptions import (
     BrokerUnreachable,
@@ -24,11 +25,13 @@ from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.failures import (
     AmqpError,
 )
+from dispytch.rabbitmq.keeper import Keeper
 from dispytch.rabbitmq.link import Link, backoff
 from dispytch.rabbitmq.messages import DEFAULT_CONFIG, properties
 from dispytch.rabbitmq.outgoing import Batch, Outgoing
 from dispytch.rabbitmq.publishing import Publishing
 from dispytch.rabbitmq.refusals import is_about_a_message, refused
+from dispytch.rabbitmq.routes import Routes
 from dispytch.rabbitmq.topology import check_routing_key, check_topics
 from dispytch.transport import Producer
 
@@ -54,11 +57,15 @@ class RabbitMQProducer(Producer):
         self._delays = DelayQueues(config, self._link)
         self._backlog: deque[Outgoing] = deque()
         self._publishing = Publishing(self._pump_soon)
+        self._numbers = count(1)
+        self._routes = Routes()
+        self._keeper = Keeper(config)
+        self._keeping: asyncio.Task[None] | None = None
         self._pump_is_due = False
         self._suspects = 0
         self._known_topics: set[str] = set()
         self._batches: set[asyncio.Future[None]] = set()
-        self._keeper: asyncio.Task[None] | None = None
+        self._holding: asyncio.Task[None] | None = None
         self._failure: TransportError | None = None
 
     async def open(self) -> None:
@@ -74,16 +81,18 @@ class RabbitMQProducer(Producer):
             raise BrokerUnreachable(
                 f"RabbitMQ at {self._config.address} let go while a producer was made: {error}"
             ) from error
-        self._keeper = asyncio.create_task(self._keep(), name="dispytch-rabbitmq-producer")
-        self._keeper.add_done_callback(self._keeper_ended)
+        self._holding = asyncio.create_task(self._hold(), name="dispytch-rabbitmq-producer")
+        self._holding.add_done_callback(self._holding_ended)
 
     async def close(self) -> None:
         """Wait for what is being sent, then close the connection."""
         if self._batches:
             await asyncio.wait(self._batches)
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        tasks = [task for task in (self._holding, self._keeping) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._keeper.close()
         await self._link.close()
 
     async def send(self, messages: Sequence[Message], *, delay: float | None = None) -> None:
@@ -121,7 +130,10 @@ class RabbitMQProducer(Producer):
         return failures | {gone[index].index: error for index, error in again.items()}
 
     async def _deliver(self, batch: Batch, sending: list[Outgoing]) -> dict[int, TransportError]:
-        self._backlog.extend(message for message in sending if not message.settled)
+        for message in sending:
+            if not message.settled:
+                message.number = next(self._numbers)
+                self._backlog.append(message)
         self._pump()
         self._batches.add(batch.done)
         try:
@@ -183,11 +195,52 @@ class RabbitMQProducer(Producer):
                 return
             if self._suspects and self._publishing.unconfirmed:
                 return
+            if self._publishing.has_twin(self._backlog[0]):
+                return
             message = self._backlog.popleft()
             self._suspects = max(0, self._suspects - 1)
             if not message.batch.over:
-                self._publishing.publish(message)
+                self._publish(message)
         self._pump_soon()
+
+    def _publish(self, message: Outgoing) -> None:
+        if not message.keeps:
+            self._publishing.publish(message)
+        elif self._routes.admits(message):
+            self._publishing.publish(message)
+            if message.settled:
+                # It could not be written, and so asks for nobody.
+                self._send_first(self._routes.release(message.routing_key))
+
+    def _send_first(self, messages: Iterable[Outgoing]) -> None:
+        """Send these before all that has not been sent yet, in their order."""
+        self._backlog.extendleft(reversed(list(messages)))
+
+    def _concluded(self, message: Outgoing, returned: bool) -> None:
+        if not returned:
+            self._send_first(self._routes.answered(message))
+            return
+        self._routes.returned(message)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep(), name="dispytch-rabbitmq-keeper")
+
+    async def _keep(self) -> None:
+        """Keep what has come back, one routing key after the other, until nothing has."""
+        waits = backoff()
+        while (key := self._routes.homeless) is not None:
+            messages = self._routes.messages(key)
+            housed = not messages
+            try:
+                housed = housed or not await self._keeper.keep(key, messages)
+            except Unroutable as error:
+                for message in messages:
+                    message.settle(error)
+            except AmqpError as error:
+                logger.warning("events of %s cannot be kept this time: %s", key, error)
+                await asyncio.sleep(next(waits))
+            if housed or not self._routes.messages(key):
+                self._send_first(self._routes.release(key))
+                self._pump()
 
     def _pump_soon(self) -> None:
         if not self._pump_is_due:
@@ -198,7 +251,7 @@ class RabbitMQProducer(Producer):
         self._pump_is_due = False
         self._pump()
 
-    async def _keep(self) -> None:
+    async def _hold(self) -> None:
         while True:
             error = await asyncio.shield(self._publishing.over)
             self._recover(error)
@@ -214,7 +267,7 @@ class RabbitMQProducer(Producer):
             self._pump()
 
     async def _open_channel(self) -> None:
-        publishing = Publishing(self._pump_soon)
+        publishing = Publishing(self._pump_soon, self._concluded)
 
         async def prepare(channel: Channel) -> None:
             await declare_exchange(channel, self._config)
@@ -231,8 +284,8 @@ class RabbitMQProducer(Producer):
                 message = waiting.pop()
                 message.settle(refused(message, error, self._config))
             self._suspects = max(self._suspects, len(waiting))
-        for message in reversed(waiting):
-            self._backlog.appendleft(message)
+        # The suspects are the first ones: what waited for one of them comes behind.
+        self._send_first([*waiting, *self._routes.forget()])
 
     def _too_late(self, message: Outgoing) -> TransportError:
         seconds = f"{self._config.send_timeout:g} s"
@@ -247,13 +300,13 @@ class RabbitMQProducer(Producer):
             "see its alarms and its log"
         )
 
-    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
-        if keeper.cancelled() or (error := keeper.exception()) is None:
+    def _holding_ended(self, holding: asyncio.Task[None]) -> None:
+        if holding.cancelled() or (error := holding.exception()) is None:
             return
         logger.critical("the producer has failed for good", exc_info=error)
         self._failure = TransportError(f"the producer has failed for good: {error!r}")
         self._failure.__cause__ = error
-        stranded = [*self._publishing.take_back(), *self._backlog]
+        stranded = [*self._publishing.take_back(), *self._routes.forget(), *self._backlog]
         self._backlog.clear()
         for message in stranded:
             message.settle(self._failure)
@@ -263,13 +316,27 @@ def _outgoing(message: Message, batch: Batch, index: int, broker: RabbitMQConfig
     config = message.config if isinstance(message.config, RabbitMQEventConfig) else DEFAULT_CONFIG
     key = config.routing_key or routing_key(message.topic)
     check_routing_key(key)
+    mandatory, keeps = _if_unroutable(message, config.mandatory, broker)
     return Outgoing(
         batch=batch,
         index=index,
         topic=message.topic,
         exchange=broker.exchange,
         routing_key=key,
-        mandatory=config.mandatory,
+        mandatory=mandatory,
+        keeps=keeps,
         properties=properties(message, config, broker.user),
         body=message.value or b"",
     )
+
+
+def _if_unroutable(
+    message: Message, mandatory: bool | None, broker: RabbitMQConfig
+) -> tuple[bool, bool]:
+    """Whether a message comes back if no queue takes it, and whether it is kept then."""
+    if mandatory is not None:
+        return mandatory, False
+    if message.needs_reader or message.repeats is not None:
+        # Where it goes, there is a queue, or it is of no use.
+        return True, False
+    return broker.if_unroutable != "drop", broker.if_unroutable == "keep"

@@ -69,6 +69,17 @@ class Publisher:
             self._writing = asyncio.create_task(self._write(), name="dispytch-publish")
         return confirmation
 
+    def twin(self, message: Outgoing) -> "asyncio.Future[object] | None":
+        """What a message that has the same id waits for, and is on its way.
+
+        Were two of them on their way, then one that comes back could be taken for the other.
+        """
+        message_id = message.properties.message_id
+        if not message_id:
+            return None
+        tag = self._channel.message_id_delivery_tag.get(reference(message_id))
+        return None if tag is None else self._confirmations.get(tag)
+
     def close(self) -> None:
         """Write nothing more."""
         if self._writing is not None:

@@ -21,9 +21,19 @@ class Publishing:
     At most 2,000 messages or, beyond the first, 4 MiB are on their way at once.
     """
 
-    def __init__(self, progressed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        progressed: Callable[[], None],
+        concluded: Callable[[Outgoing, bool], None] | None = None,
+    ) -> None:
+        """One channel, to be started.
+
+        concluded: is told of each message that would be kept whether it has come back; one that
+            has gets no outcome here.
+        """
         self.over: asyncio.Future[AmqpError] = asyncio.get_running_loop().create_future()
         self._progressed = progressed
+        self._concluded = concluded
         self._publisher: Publisher | None = None
         self._bytes = 0
         self._unconfirmed: dict[Outgoing, None] = {}
@@ -47,6 +57,10 @@ class Publishing:
             and len(self._unconfirmed) < WINDOW_MESSAGES
             and self._bytes < WINDOW_BYTES
         )
+
+    def has_twin(self, message: Outgoing) -> bool:
+        """Whether a message with the same id is on its way, so that this one has to wait."""
+        return self._publisher is not None and self._publisher.twin(message) is not None
 
     def publish(self, message: Outgoing) -> None:
         """Send a message; its outcome comes with the broker's confirm, or with a new channel."""
@@ -78,7 +92,13 @@ class Publishing:
             return  # The channel is dead: the message was taken back, or will be.
         del self._unconfirmed[message]
         self._bytes -= len(message.body)
-        message.settle(None if error is None else _refusal(message, error))
+        returned = isinstance(error, Returned)
+        if message.keeps and self._concluded is not None:
+            if not returned:
+                message.settle(None if error is None else _refusal(message, error))
+            self._concluded(message, returned)
+        else:
+            message.settle(None if error is None else _refusal(message, error))
         self._progressed()
 
     def _end(self, error: AmqpError) -> None:
@@ -109,5 +129,5 @@ def _nowhere(message: Outgoing) -> str:
     return (
         f"no queue is bound to exchange {message.exchange!r} for routing key "
         f"{message.routing_key!r}, so nobody would receive it: start a listener for this "
-        "topic first, or set mandatory=False to have such messages dropped"
+        "topic first, or use unroutable='keep' to have such messages wait for one, or 'drop'"
     )

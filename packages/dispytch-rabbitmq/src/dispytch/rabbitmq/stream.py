@@ -11,11 +11,12 @@ from dispytch.exceptions import TopologyError
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.consumption import Consumption, QueueGone
 from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, translated
-from dispytch.rabbitmq.driver import Channel
+from dispytch.rabbitmq.driver import Channel, close_channel
 from dispytch.rabbitmq.failures import AmqpError, ChannelClosed, translated_failures
 from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link, backoff
 from dispytch.rabbitmq.losses import Losses
+from dispytch.rabbitmq.takeover import make_queues
 from dispytch.rabbitmq.topology import GroupQueue
 from dispytch.transport import OnRevoke
 
@@ -77,6 +78,8 @@ class QueueStream:
             AmqpError: it failed this time.
         """
         consumption = self._consumption()
+        if again:
+            await self._make_again()
 
         async def prepare(channel: Channel) -> None:
             await declare_exchange(channel, self._config)
@@ -132,6 +135,24 @@ class QueueStream:
         """Take nothing more from the queue, for good."""
         self._stopped = True
         self.current.stop()
+
+    async def _make_again(self) -> None:
+        """Make the queue if it was deleted, with what nobody took meanwhile."""
+        queue, config = self._queue, self._config
+        if config.declare != "auto" or queue.exclusive or queue.is_former:
+            return
+        if queue.name in await ready_messages(self._link, [queue.name]):
+            return
+        link = Link(config, "topology")
+        try:
+            await link.channel(self._declare_exchange)
+            await make_queues(link, [queue], config)
+        finally:
+            await link.close()
+
+    async def _declare_exchange(self, channel: Channel) -> None:
+        await declare_exchange(channel, self._config)
+        await close_channel(channel)
 
     async def _open_again(self) -> None:
         await asyncio.sleep(self._losses.pause)

@@ -13,6 +13,9 @@ single active consumer, behind a consistent-hash exchange ``{topic}:{group}`` th
 No topic has ``#`` as a word, and after it each name has another one, so these are nobody else's. A
 temporary consumer has a queue of its own per topic, ``{topic}.#.{random}:{group}``, which only its
 connection may use, and which goes with that.
+
+Events that nobody takes yet are kept in a queue for each routing key, ``{exchange}.#.kept:{key}``;
+see `dispytch.rabbitmq.keeping`.
 """
 
 import re
@@ -101,6 +104,43 @@ def group_queues(
     for intake in (former_intakes if former else intakes)(topics, patterns):
         queues += _queues(intake, group, arguments, partitions, spelling)
     return tuple(queues)
+
+
+KEPT_EVENTS: Final = 10_000
+KEPT_BYTES: Final = 64 * 2**20
+"""What the queue of a topic keeps at most of events that nobody takes yet."""
+
+KEPT_TOPICS: Final = 1_000
+"""For how many topics of an exchange events are kept at most."""
+
+
+def keeping_lock(exchange: str) -> str:
+    """The name of the queue that one connection at a time has, while it keeps or takes over."""
+    return f"{exchange}.#.keeping"
+
+
+def kept_index(exchange: str) -> str:
+    """The name of the queue whose messages are the routing keys for which events are kept."""
+    return f"{exchange}.#.kept"
+
+
+def kept_queue(exchange: str, key: str) -> str:
+    """The name of the queue that keeps the events of a routing key.
+
+    Raises:
+        TopologyError: it would be too long.
+    """
+    return check_queue_name(f"{exchange}.#.kept:{key}")
+
+
+def kept_arguments(queue_type: QueueType, events: int) -> dict[str, Any]:
+    """With what a queue is declared that keeps so many messages, and refuses more."""
+    return {
+        "x-queue-type": queue_type,
+        "x-max-length": events,
+        "x-max-length-bytes": KEPT_BYTES,
+        "x-overflow": "reject-publish",
+    }
 
 
 def temporary_queues(topics: tuple[str, ...], group: str) -> tuple[GroupQueue, ...]:

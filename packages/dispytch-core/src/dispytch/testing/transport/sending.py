@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from dispytch.exceptions import SendError
+from dispytch.exceptions import SendError, Unroutable
 from dispytch.messages import Headers, Message
 from dispytch.testing.transport.reader import assert_exactly, assert_in_order
-from dispytch.testing.transport.scene import Scene, numbered, some_keys, unique
-from dispytch.transport import Backend, Producer
+from dispytch.testing.transport.scene import END, Scene, numbered, some_keys, unique
+from dispytch.transport import Backend, Producer, Topology
 
 BODIES: Mapping[str, bytes | None] = {
     "null": None,
@@ -47,6 +47,34 @@ class SendingContract(Scene):
         async with self.reading(backend, group, topic) as reader:
             received = await self.all_of(backend, topic, some_keys(3), reader)
         assert_exactly(received, [message.value for message in messages])
+
+    async def test_what_nobody_takes_yet_is_kept_refused_or_dropped_as_said(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """`Features.unroutable`: what becomes of messages to a topic without any group.
+
+        What is kept is handed to the first group, in order, and before what is sent later.
+        """
+        said = backend.features.unroutable
+        if said is None:
+            pytest.skip("the backend does not say what becomes of what nobody takes yet")
+        await backend.prepare(Topology(topics=(topic,)))
+        messages = numbered(topic, some_keys(3), 8)
+        early, late = messages[:15], messages[15:]
+        async with backend.producer() as producer:
+            if said == "error":
+                with pytest.raises(SendError) as refused:
+                    await producer.send(early)
+                assert set(map(type, refused.value.failures.values())) == {Unroutable}
+            else:
+                await producer.send(early[:1])
+                await producer.send(early[1:])
+        async with self.reading(backend, group, topic) as reader:
+            await self.send(backend, late)
+            received = await self.all_of(backend, topic, some_keys(3), reader)
+            expected = [*early, *late] if said == "keep" else late
+            assert_exactly(received, [message.value for message in expected])
+            assert_in_order([one for one in reader.deliveries if one.value != END])
 
     @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
     async def test_a_body_arrives_byte_for_byte(
