@@ -98,12 +98,14 @@ class DeadLetterTopic:
         failed names it, and the listener's group. Of a handler that takes a pattern, the dead
         letters of all topics lie together, and ``_`` stands for what the pattern leaves open:
         those of ``user.*`` in ``user._.billing.dead``.
+    details: whether a dead letter has the text and the traceback of the error, beside its type.
 
     Raises:
         ConfigurationError: the name is empty or has another field.
     """
 
     name: str = "{topic}.{group}.dead"
+    details: bool = True
 
     def __post_init__(self) -> None:
         try:
@@ -137,7 +139,8 @@ class Failure:
     """Why an event is given up. ``handler`` and ``attempts`` are missing where none was run.
 
     ``topic`` stands for what the handler takes, see `dispytch.topics.one_name`; where none was
-    found, for what the most specific one does that takes the event's topic.
+    found, for what the most specific one does that takes the event's topic. ``details``: whether a
+    dead letter has the error's text and traceback.
     """
 
     reason: Reason
@@ -145,6 +148,7 @@ class Failure:
     handler: str | None = None
     attempts: int = 0
     topic: str | None = None
+    details: bool = True
 
 
 def checked(policy: object) -> FailurePolicy:
@@ -227,8 +231,8 @@ def _failure_headers(
         ATTEMPTS: str(failure.attempts),
         FAILED_AT: datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         EXCEPTION_TYPE: qualified_name(error),
-        EXCEPTION_MESSAGE: printable(error, MESSAGE_CUT),
-        EXCEPTION_TRACEBACK: traceback_text(error, TRACEBACK_CUT),
+        EXCEPTION_MESSAGE: printable(error, MESSAGE_CUT) if failure.details else None,
+        EXCEPTION_TRACEBACK: traceback_text(error, TRACEBACK_CUT) if failure.details else None,
     }
     for name, text in texts.items():
         if text is not None:

@@ -318,7 +318,8 @@ class RequestFailed(RequestError):
         self.error_type = error_type
         self.message = message
         super().__init__(
-            f"{request} has failed ({reason}) in handler {handler}: {error_type}: {message}"
+            f"{request} has failed ({printable(reason)}) in handler {printable(handler)}: "
+            f"{printable(error_type)}: {printable(message, TEXT_LIMIT)}"
         )
 
 

@@ -20,7 +20,7 @@ from dispytch.retry import RetryPolicy
 from dispytch.routing import BatchLimits, HandlerGroup, PlannedRoute, plan_routes
 from dispytch.serialization import CloudEvents, Codec, JsonCodec, WireFormat
 from dispytch.service import PROVIDED, Service
-from dispytch.settings import Settings, require
+from dispytch.settings import MAX_BODY_BYTES, Settings, require
 from dispytch.signals import stopping_on_signals
 from dispytch.transport import Backend, StartAt
 
@@ -48,6 +48,8 @@ class EventListener:
         partition is revoked.
     start_at: where a group that is new to a topic begins.
     stuck_after: seconds after which an unsettled event makes `health` red.
+    max_body_bytes: a body that is larger is not read, and counts as undecodable; 16 MiB if not
+        given. With None, there is no limit but the broker's.
     circuit_breaker: pauses while everything fails, see `CircuitBreaker`; none if not given.
     wire, codecs: the formats that are read, and that an emitter in a handler writes.
 
@@ -73,6 +75,7 @@ class EventListener:
         drain_timeout: float = 30.0,
         start_at: StartAt = "earliest",
         stuck_after: float = 300.0,
+        max_body_bytes: int | None = MAX_BODY_BYTES,
         circuit_breaker: CircuitBreaker | None = None,
         wire: WireFormat | None = None,
         codecs: Sequence[Codec] = (JsonCodec(),),
@@ -86,6 +89,7 @@ class EventListener:
             drain_timeout=drain_timeout,
             start_at=start_at,
             stuck_after=stuck_after,
+            max_body_bytes=max_body_bytes,
             wire=CloudEvents() if wire is None else wire,
             codecs=codecs,
             retry=retry,

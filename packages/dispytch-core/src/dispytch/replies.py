@@ -29,7 +29,7 @@ from dispytch.exceptions import EncodeError, MessageTooLarge, RequestFailed
 from dispytch.failing import failure_of
 from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message, present
 from dispytch.printable import described, printable, qualified_name
-from dispytch.serialization import CloudEvents, JsonCodec
+from dispytch.serialization import CloudEvents, JsonCodec, refusal_of
 from dispytch.serialization.wire import Reader
 
 REPLY: Final = "dispytch.reply"
@@ -148,7 +148,11 @@ class ReplyReader:
         headers = present(delivery.headers)
         if REASON in headers:
             raise _failed(headers, request)
-        return _JSON.decode(adapter, self._read(delivery).data or b"")
+        try:
+            return _JSON.decode(adapter, self._read(delivery).data or b"")
+        except BaseException as error:
+            refusal = refusal_of(error, "the reply cannot be read")
+        raise refusal
 
 
 def _failed(headers: dict[str, bytes], request: str) -> RequestFailed:

@@ -300,6 +300,7 @@ class Service:
                 router=router,
                 lookups=self._lookups,
                 clock=self._clock,
+                max_body_bytes=settings.max_body_bytes,
             ),
             retry_topic=retry_topic(settings.group),
             unreadable=self._defaults.dead_letter,

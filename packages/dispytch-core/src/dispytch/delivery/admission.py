@@ -6,6 +6,8 @@ or an upcast, of ours or of others. Whatever they raise is about this one delive
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
 from typing import Any
 
 from dispytch.clock import Clock
@@ -13,7 +15,7 @@ from dispytch.delivery.aftermath import first_attempt
 from dispytch.delivery.attempt import Attempt
 from dispytch.delivery.lookups import Lookups
 from dispytch.envelope import Envelope
-from dispytch.exceptions import DecodeError, RegistryUnavailable
+from dispytch.exceptions import DecodeError, RegistryUnavailable, SerializationError
 from dispytch.messages import Delivery, Undecodable
 from dispytch.redelivery import Redelivery, returned
 from dispytch.routing import Batching, Route, Router
@@ -25,10 +27,22 @@ Admitted = tuple[Sequence[Route], Envelope]
 
 
 class Admission:
-    """Reads deliveries, and finds their routes."""
+    """Reads deliveries, and finds their routes.
 
-    def __init__(self, *, read: Reader, router: Router, lookups: Lookups, clock: Clock) -> None:
+    max_body_bytes: what is larger is not parsed; None: there is no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: Reader,
+        router: Router,
+        lookups: Lookups,
+        clock: Clock,
+        max_body_bytes: int | None = None,
+    ) -> None:
         self._read = read
+        self._limit: float = inf if max_body_bytes is None else max_body_bytes
         self._router = router
         self._lookups = lookups
         self._clock = clock
@@ -45,7 +59,11 @@ class Admission:
             table = self._router.table(delivery)
             if table is None:
                 return None
-            envelope = self._read(delivery)
+            value = delivery.value
+            if value is None or len(value) <= self._limit:
+                envelope = self._read(delivery)
+            else:
+                envelope = self._read_around(delivery, value)
             return table.by_type.get(envelope.type, table.of_any), envelope
         except BaseException as error:
             refusal = refusal_of(error, "the event cannot be read")
@@ -65,7 +83,7 @@ class Admission:
             returned(delivery)
             redelivery = Redelivery.of(delivery)
             delivery.topic = redelivery.topic
-            envelope = self._read(delivery)
+            envelope = self._envelope(delivery)
             routes: Sequence[Route] = self._router.find(delivery.topic, envelope.type)
             if redelivery.handler is not None:
                 routes = [route for route in routes if route.name == redelivery.handler]
@@ -82,7 +100,7 @@ class Admission:
             SerializationError: it cannot be read this time.
         """
         try:
-            return self._read(delivery)
+            return self._envelope(delivery)
         except BaseException as error:
             refusal = refusal_of(error, "the event cannot be read")
         raise refusal
@@ -95,6 +113,9 @@ class Admission:
             Unresolved: it can, by `looked_up`.
         """
         try:
+            data = envelope.data
+            if data is not None and len(data) > self._limit and route.reads_body:
+                raise self._too_large(data)
             return route.decode(envelope)
         except Unresolved:
             raise
@@ -148,3 +169,40 @@ class Admission:
             refusal_of(error, "the event cannot be read")
             return None
         return None if table is None else table.topic_name
+
+    def _envelope(self, delivery: Delivery) -> Envelope:
+        value = delivery.value
+        if value is None or len(value) <= self._limit:
+            return self._read(delivery)
+        return self._read_around(delivery, value)
+
+    def _read_around(self, delivery: Delivery, value: bytes) -> Envelope:
+        """The envelope of a delivery whose value is too large to be parsed: by its headers alone.
+
+        Whoever asks for no body takes it all the same.
+
+        Raises:
+            DecodeError: they do not say what it is.
+        """
+        bare = Delivery(
+            delivery.topic,
+            b"",
+            delivery.key,
+            delivery.headers,
+            delivery.lease,
+            delivery.position,
+            delivery.timestamp_ms,
+        )
+        try:
+            envelope = self._read(bare)
+        except SerializationError:
+            envelope = None
+        if envelope is None or envelope.type is None:
+            raise self._too_large(value)
+        return replace(envelope, data=value)
+
+    def _too_large(self, value: bytes) -> DecodeError:
+        return DecodeError(
+            f"it has {len(value)} bytes, more than max_body_bytes={self._limit}, and is not read; "
+            "set a larger limit where such events are wanted, then replay it"
+        )

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -121,7 +121,8 @@ class Aftermath:
             return None
         logger.error("given up: %s", where, exc_info=exc_info(shown))
         destination = None if failure.topic is None else policy.of(failure.topic, self._group)
-        return self._letters.parting(delivery, failure, destination, where)
+        told = replace(failure, details=policy.details)
+        return self._letters.parting(delivery, told, destination, where)
 
     def _note(self, where: str, error: Exception) -> None:
         self.last_error = f"{where}: {described(error)}"

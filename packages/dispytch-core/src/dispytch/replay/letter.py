@@ -10,6 +10,7 @@ from dispytch.dead_letters import Reason
 from dispytch.headers import apart
 from dispytch.letter_forms import DIGEST
 from dispytch.messages import Delivery, Headers, Message, present
+from dispytch.printable import TEXT_LIMIT, printable
 from dispytch.redelivery import retry_topic
 
 _DIGITS: Final = 20
@@ -97,9 +98,10 @@ class DeadLetter:
 
     @property
     def error(self) -> str:
-        """The type of the error, and its text."""
+        """The type of the error, and its text, on one line."""
         kind, text = self._text(names.EXCEPTION_TYPE), self._text(names.EXCEPTION_MESSAGE)
-        return ": ".join(part for part in (kind, text) if part)
+        parts = (printable(part, TEXT_LIMIT) for part in (kind, text) if part)
+        return ": ".join(parts)
 
     @property
     def traceback(self) -> str | None:

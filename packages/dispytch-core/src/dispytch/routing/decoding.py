@@ -46,6 +46,10 @@ def decoding(bodies: Bodies, upcasts: Mapping[str, Upcasts]) -> Decode:
     return decode
 
 
+def nothing(envelope: Envelope) -> None:
+    """The body where no parameter asks for one: none is read."""
+
+
 def _check_newest(registration: Registration, body: Any, chain: Upcasts) -> None:
     newest = _version(body)
     if newest is not None and newest != chain.newest:

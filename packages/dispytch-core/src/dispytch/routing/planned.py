@@ -18,7 +18,7 @@ from dispytch.replies import ReplyWriter
 from dispytch.retry import RetryPolicy
 from dispytch.routing.answering import Answering, Result
 from dispytch.routing.batches import check_answers_nothing, going_around_batches
-from dispytch.routing.decoding import decoding, plan_upcasts
+from dispytch.routing.decoding import decoding, nothing, plan_upcasts
 from dispytch.routing.registration import Registration
 from dispytch.routing.route import Batching, Route
 from dispytch.serialization import Bodies, Codecs
@@ -80,7 +80,8 @@ class PlannedRoute:
             identity=identity_of(given.handler),
             topic=self.topic,
             event=given.event,
-            decode=decoding(bodies, self.upcasts),
+            decode=decoding(bodies, self.upcasts) if self.plan.takes_event else nothing,
+            reads_body=self.plan.takes_event,
             run=run,
             retry=given.retry or defaults.retry,
             dead_letter=given.dead_letter or defaults.dead_letter,

@@ -33,7 +33,8 @@ class Route:
 
     ``decode`` gives the body that this handler asks for; ``run`` takes an event that has it.
     ``decode`` raises `DecodeError` or `BodyInvalid` when it cannot be had from these bytes, and
-    `Unresolved` when somebody has to be asked first. ``answering`` is None for a handler that
+    `Unresolved` when somebody has to be asked first. Where no parameter asks for a body,
+    ``reads_body`` is false, and the body is None. ``answering`` is None for a handler that
     answers no requests. ``batching`` is None for one that takes one event at a time; where it takes
     several, ``run`` takes an event alone, as a batch of one.
     """
@@ -48,6 +49,7 @@ class Route:
     timeout: float | None
     answering: Answering | None = None
     batching: Batching | None = None
+    reads_body: bool = True
     identity: object = field(default_factory=object)
     pattern: TopicPattern | None = field(init=False)
     topic_name: str = field(init=False)

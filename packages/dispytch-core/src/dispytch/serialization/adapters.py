@@ -5,13 +5,15 @@ from typing import Any
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 
+from dispytch.serialization.fail_fast import stop_at_first_fault
+
 
 class Unvalidatable(TypeError):
     """Pydantic cannot validate this type, or it names what is not there; the text says why."""
 
 
 def adapter_of(kind: Any) -> TypeAdapter[Any]:
-    """What validates and writes values of a type.
+    """What validates and writes values of a type; see `stop_at_first_fault`.
 
     Raises:
         Unvalidatable: there is no such thing, or not yet.
@@ -29,4 +31,4 @@ def adapter_of(kind: Any) -> TypeAdapter[Any]:
         ) from error
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
         raise Unvalidatable(str(error)) from error
-    return adapter
+    return stop_at_first_fault(adapter)

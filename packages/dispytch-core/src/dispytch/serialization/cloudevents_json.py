@@ -5,6 +5,7 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json
 
 import base64
 import codecs
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from email.message import Message
 from typing import Any, Final, cast
@@ -114,7 +115,7 @@ def _is_json(content_type: str) -> bool:
 
 def _json_object(value: bytes) -> dict[str, Any]:
     try:
-        event: Any = pydantic_core.from_json(value)
+        event: Any = pydantic_core.from_json(value.removeprefix(BOM_UTF8))
     except ValueError as error:
         raise DecodeError(f"a structured CloudEvent is not JSON: {printable(error)}") from error
     if not isinstance(event, dict):

@@ -1,5 +1,6 @@
 """The JSON envelope of dispytch 0.x."""
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -53,7 +54,7 @@ class Envelope0x(WireFormat):
 
 def _parsed(value: bytes) -> dict[str, Any] | None:
     try:
-        event: Any = pydantic_core.from_json(value)
+        event: Any = pydantic_core.from_json(value.removeprefix(BOM_UTF8))
     except ValueError:
         return None
     is_envelope = isinstance(event, dict) and cast(Any, event).keys() | {"timestamp"} == _FIELDS

@@ -1,6 +1,8 @@
 """JSON."""
 
 import json
+from codecs import BOM_UTF8
+from collections.abc import Callable
 from typing import Any
 
 import pydantic_core
@@ -41,12 +43,13 @@ class JsonCodec(SchemaCodec):
 
         No bytes at all read as null: a CloudEvent without data, a tombstone of a compacted topic.
         """
+        # The validator itself: an adapter's method of that name costs half as much again.
+        validate = adapter.validator.validate_json
         try:
-            # The validator itself: an adapter's method of that name costs half as much again.
-            return adapter.validator.validate_json(data or b"null")
+            return validate(data or b"null")
         except Exception as error:
             refusal = _refusal(error)
-        raise refusal
+        return _without_mark(validate, data, refusal)
 
     def bind(self, body: Any, adapter: TypeAdapter[Any]) -> BodyCodec:
         """See `Codec.bind`; what a subclass makes of `decode` counts."""
@@ -86,7 +89,7 @@ class _BoundJson(BoundCodec):
             return self._validate(data or b"null")
         except Exception as error:
             refusal = _refusal(error)
-        raise refusal
+        return _without_mark(self._validate, data, refusal)
 
 
 class _JsonBody(SchemaBody):
@@ -108,6 +111,21 @@ def _schema(body: Any, adapter: TypeAdapter[Any]) -> Schema:
         raise ConfigurationError(f"no JSON Schema can be made of {body!r}: {error}") from error
     name = str(schema.get("title") or getattr(body, "__qualname__", body))
     return Schema("JSON", json.dumps(schema), name)
+
+
+def _without_mark(validate: Callable[[bytes], Any], data: bytes, refusal: Exception) -> Any:
+    """What was refused, without the byte order mark that some write before JSON.
+
+    Raises:
+        SerializationError: the refusal, where there is none; or that of the rest.
+    """
+    if not data.startswith(BOM_UTF8):
+        raise refusal
+    try:
+        return validate(data[len(BOM_UTF8) :] or b"null")
+    except Exception as error:
+        refusal = _refusal(error)
+    raise refusal
 
 
 def _refusal(error: Exception) -> SerializationError:

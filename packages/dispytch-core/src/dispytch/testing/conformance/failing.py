@@ -21,6 +21,14 @@ POISON: Final[dict[str, tuple[bytes, Headers]]] = {
         bytes(range(256)),
         (JSON, ("x-binary", bytes(range(256))), ("x-empty", b"")),
     ),
+    "infinite": (
+        b'{"specversion":"1.0","id":"1","source":"/","type":"counted","dataversion":1e999}',
+        (("content-type", b"application/cloudevents+json"),),
+    ),
+    "deep": (b"[" * 100_000, (JSON,)),
+    "many faults": (b"[" + b"{}," * 300_000 + b"{}]", (JSON,)),
+    "huge number": (b'{"number":%s}' % (b"9" * 10_000), (JSON,)),
+    "lone surrogate": (b'{"topic":"\\ud800"}', (JSON,)),
     "large": (b"\xff" * 900_000, (JSON,)),
 }
 """Values and headers that no handler can be given."""
