@@ -17,7 +17,7 @@ from dispytch import (
     EventListener,
     HandlerGroup,
 )
-from dispytch.exceptions import ConfigurationError
+from dispytch.exceptions import ConfigurationError, GroupTaken
 from dispytch.messages import Message
 
 
@@ -103,6 +103,43 @@ async def test_letters_are_read_as_often_as_one_likes(shop: Shop) -> None:
     assert not any(name.startswith("dispytch-") for name, _ in letter.headers)
     assert len(await shop.letters.read(limit=2)) == 2
     assert numbers(await shop.letters.read(select=lambda one: one.key == b"1")) == [1]
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, float("nan"), "5"])
+async def test_limits_and_rates_that_make_no_sense_are_refused(shop: Shop, value: Any) -> None:
+    await shop.fail(1)
+    with pytest.raises(ConfigurationError, match="limit"):
+        await shop.letters.read(limit=value)
+    with pytest.raises(ConfigurationError, match="limit"):
+        await shop.letters.replay(limit=value)
+    if value != 1.5:
+        with pytest.raises(ConfigurationError, match="rate"):
+            await shop.letters.replay(rate=value)
+    assert len(await shop.letters.read()) == 1
+
+
+async def test_what_is_put_back_keeps_its_order(shop: Shop) -> None:
+    await shop.fail(30)
+    before = [letter.id for letter in await shop.letters.read()]
+    chosen = {before[3], before[4], before[20]}
+    assert await shop.letters.replay(ids=chosen, limit=2) == 2
+    left = [one for one in before if one not in (before[3], before[4])]
+    after = [letter.id for letter in await shop.letters.read()]
+    assert sorted(after) == sorted(left)
+    streams: dict[str, list[str]] = {}
+    for letter in await shop.letters.read():
+        streams.setdefault(letter.delivery.lease.stream, []).append(letter.id)
+    for ids in streams.values():
+        assert ids == [one for one in left if one in ids]
+
+
+async def test_two_read_at_once_and_one_is_refused(shop: Shop) -> None:
+    await shop.fail(10)
+    replaying = asyncio.create_task(shop.letters.replay(rate=100))
+    await asyncio.sleep(0.03)
+    with pytest.raises(GroupTaken, match="only one may"):
+        await shop.letters.read()
+    assert await replaying == 10
 
 
 async def test_a_replay_reaches_the_failed_handler_alone(shop: Shop) -> None:

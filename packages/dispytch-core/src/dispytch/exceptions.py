@@ -10,6 +10,7 @@
     │   └── TopologyError           a topic or queue that the broker refuses, or that is missing
     ├── TransportError              the broker, or the way to it
     │   ├── BrokerUnreachable       no connection within the time allowed
+    │   ├── GroupTaken              another consumer reads what only one may read at a time
     │   ├── SendError               messages that the broker has not confirmed, by index
     │   ├── MessageTooLarge         above the limit of the broker or the client
     │   ├── Unroutable              nobody would have received it
@@ -122,6 +123,10 @@ class TransportError(DispytchError):
 
 class BrokerUnreachable(TransportError):
     """No usable connection to the broker within the time allowed; the text has the address."""
+
+
+class GroupTaken(TransportError):
+    """Another consumer is reading what only one may read at a time; try again when it has ended."""
 
 
 class MessageTooLarge(TransportError):

@@ -55,6 +55,7 @@ class Features:
     wildcards: a subscription may hold patterns, and gets the messages of topics that are made
         later, too.
     rereads: `Backend.reread` finds a message by its position after it was settled, too.
+    bounded: a `Subscription` may be bounded.
     hold_limit: how many seconds a delivery may stay unsettled before the broker takes it back;
         None: for ever.
     unroutable: what becomes of a message to a topic that nobody has subscribed to yet, unless it is
@@ -72,6 +73,7 @@ class Features:
     delay: bool = False
     wildcards: bool = False
     rereads: bool = False
+    bounded: bool = False
     hold_limit: float | None = None
     unroutable: IfUnroutable | None = None
     attribute_prefixes: tuple[str, ...] = ("ce_",)
@@ -109,6 +111,13 @@ class Subscription:
         when it ends. What is sent while its connection is lost may be lost to it. Core asks for
         this only with the feature ``temporary``, without patterns, and for topics that
         `Backend.prepare` has seen, unless there are ``light_topics``.
+    bounded: the consumer is the only one of its group, and has it from the start to the end: where
+        another consumer is in the group, or has been given messages that are not back yet, it is
+        not acquired. It hands out all that its topics hold for the group at that moment, and what
+        is sent later perhaps not; then `Consumer.receive` returns an empty batch. When it cannot
+        go on to the end, as after a lost connection, `Consumer.receive` raises. Each stream may
+        have all of ``max_in_flight``. Core asks for this only with the feature ``bounded``, and
+        without patterns.
     """
 
     group: str
@@ -118,6 +127,7 @@ class Subscription:
     start_at: StartAt = "earliest"
     drain_timeout: float = 30.0
     temporary: bool = False
+    bounded: bool = False
 
 
 class Producer(ABC):
@@ -315,4 +325,5 @@ class Backend(ABC):
         Raises, on entering:
             BrokerUnreachable: no connection within the connect timeout.
             TopologyError: a topic or queue is missing.
+            GroupTaken: the subscription is bounded, and another consumer is in the group.
         """

@@ -51,6 +51,7 @@ class MemoryBackend(Backend):
         wildcards=True,
         rereads=True,
         unroutable="keep",
+        bounded=True,
         attribute_prefixes=("ce_",),
     )
 

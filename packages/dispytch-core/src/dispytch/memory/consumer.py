@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
+from dispytch.exceptions import GroupTaken
 from dispytch.memory.bell import Bell
 from dispytch.memory.broker import MemoryBroker
 from dispytch.memory.group import Group
@@ -43,6 +44,8 @@ class MemoryConsumer(Consumer):
         self._queue: deque[Holding] = deque()
         self._bell = Bell()
         self._stopped = False
+        self.bounded: bool = subscription.bounded
+        self._left: dict[Lease, int] = {}
         self._loop = asyncio.get_running_loop()
         self._revocation: asyncio.Task[None] | None = None
 
@@ -52,6 +55,8 @@ class MemoryConsumer(Consumer):
             deliveries = self._take()
             if deliveries:
                 return deliveries
+            if self.bounded and not any(self._left.values()):
+                break
             await self._bell.wait()
         return ()
 
@@ -97,6 +102,11 @@ class MemoryConsumer(Consumer):
 
     def join(self, topics: Collection[Topic]) -> None:
         """Enter the group, to read these topics and what the subscription's patterns match."""
+        if self._group.is_taken(whole=self.bounded):
+            raise GroupTaken(
+                f"group {self._subscription.group!r} of the in-memory broker is being read by "
+                "another reader, and only one may: try again when it has ended"
+            )
         self._delayed.serve(self._loop)
         named = {topic.name for topic in topics}
         matched = [
@@ -139,6 +149,7 @@ class MemoryConsumer(Consumer):
             holding = Holding(stream)
             holding.watch(self._offer)
             self._held[holding.lease] = holding
+            self._left[holding.lease] = holding.cursor.waiting
         self._share_out()
 
     def give_up(self, streams: Collection[Stream]) -> None:
@@ -156,6 +167,7 @@ class MemoryConsumer(Consumer):
         names = {stream.name for stream in streams}
         for lease in [lease for lease in self._held if lease.stream in names]:
             lease.ended = True
+            del self._left[lease]
             holding = self._held.pop(lease)
             holding.revoked = True
             self._in_flight -= holding.cursor.in_flight
@@ -183,12 +195,18 @@ class MemoryConsumer(Consumer):
                 break
             holding = self._queue.popleft()
             holding.queued = False
-            if holding.ready(self._window):
-                taken = holding.take(min(room, self._window - holding.cursor.in_flight))
+            if holding.ready(self._window) and (limit := self._limit(holding, room)):
+                taken = holding.take(limit)
+                self._left[holding.lease] -= len(taken)
                 self._in_flight += len(taken)
                 deliveries += taken
                 self._enqueue(holding)
         return deliveries
+
+    def _limit(self, holding: Holding, room: int) -> int:
+        """How many it may hand out of one stream now."""
+        limit = min(room, self._window - holding.cursor.in_flight)
+        return min(limit, self._left[holding.lease]) if self.bounded else limit
 
     def _landed(self, holding: Holding) -> None:
         was_full = self._in_flight >= self._max_in_flight
@@ -209,6 +227,7 @@ class MemoryConsumer(Consumer):
             self._queue.append(holding)
 
     def _share_out(self) -> None:
-        self._window = max(1, self._max_in_flight // max(1, len(self._held)))
+        shares = 1 if self.bounded else max(1, len(self._held))
+        self._window = max(1, self._max_in_flight // shares)
         for holding in self._held.values():
             self._offer(holding)

@@ -18,6 +18,11 @@ class Member(Protocol):
         ...
 
     @property
+    def bounded(self) -> bool:
+        """Whether it has the group for itself."""
+        ...
+
+    @property
     def giving_up(self) -> bool:
         """Whether `give_up` is under way."""
         ...
@@ -46,6 +51,11 @@ class Group:
         self._members: dict[Member, list[str]] = {}
         self._streams: dict[PartitionId, Stream] = {}
         self._owners: dict[PartitionId, Member] = {}
+
+    def is_taken(self, *, whole: bool) -> bool:
+        """Whether a member may not join, one that wants the ``whole`` group for itself or not."""
+        living = [member for member in self._members if member.alive]
+        return any(whole or member.bounded for member in living)
 
     def join(self, member: Member, topics: Collection[Topic], start_at: StartAt) -> None:
         """Add a member. ``start_at`` counts for the topics that the group has never read."""

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
+from math import inf
 from typing import Final
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from dispytch.messages import Delivery, Message
 from dispytch.printable import printable
 from dispytch.redelivery import Redelivery, dead_topic, replay_group, retry_topic
 from dispytch.replay.letter import DeadLetter
-from dispytch.replay.reading import nothing_to_revoke, until_the_end
+from dispytch.replay.reading import all_there_is, nothing_to_revoke, until_the_end
 from dispytch.replay.replayed import Replayed
 from dispytch.topics import one_name
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
@@ -30,7 +31,8 @@ Edit = Callable[[DeadLetter], Message]
 
 _WINDOW: Final = 1000
 _STREAMS: Final = 64
-"""The share that one of so many streams has of a window must hold all that is looked at."""
+"""The share that one of so many streams has of a window must hold all that is looked at, where a
+consumer is not bounded."""
 
 
 class DeadLetters:
@@ -39,7 +41,7 @@ class DeadLetters:
     Where a letter is only a reference to its event, which was too large for it, the event is
     fetched from where it lies. If it is gone from there, the letter says so and stays.
 
-    One reader at a time: on a broker with queues, two would each see a part of them.
+    One reader at a time: another one is refused with `GroupTaken`.
 
     backend: a URL, or a `Backend`.
     topic, group: whose dead letters; the listener's. The topic may be a handler's pattern: then
@@ -71,17 +73,21 @@ class DeadLetters:
     async def read(self, *, select: Select | None = None, limit: int = 1000) -> list[DeadLetter]:
         """The dead letters there are, oldest first in each stream; none is changed.
 
-        limit: at most so many are looked at.
+        All that were there when this began, or an error; never silently fewer.
+
+        limit: at most so many are looked at, and kept in memory.
 
         Raises:
+            ConfigurationError: the limit is not a positive whole number.
             BrokerUnreachable: no connection within the backend's connect timeout.
+            GroupTaken: somebody else is reading, or replaying, these letters.
+            TransportError: the broker did not let this read to the end.
         """
+        _check_limit("read", limit)
         letters: list[DeadLetter] = []
         # Nothing is settled, so all that is looked at is in flight.
-        async with (
-            self._consumer(window=limit * _STREAMS) as consumer,
-            aclosing(until_the_end(consumer)) as deliveries,
-        ):
+        window = limit if self._backend.features.bounded else limit * _STREAMS
+        async with self._consumer(window) as consumer, self._deliveries(consumer) as deliveries:
             async for delivery in deliveries:
                 letters.append(DeadLetter(delivery))
                 if len(letters) >= limit:
@@ -103,7 +109,8 @@ class DeadLetters:
         Each is done with only after the broker has confirmed that it was sent. When this is killed
         in the middle, none is lost; those of the last moments, which the broker was not told of
         yet, are sent again next time. Those that are not meant are put back at the end of the
-        topic, confirmed as well. What fails again meanwhile is left for another replay.
+        topic, in their order, confirmed as well. What fails again meanwhile is left for another
+        replay.
 
         ids, select: which ones; all, if neither is given.
         limit: how many at most. rate: how many a second at most.
@@ -113,19 +120,24 @@ class DeadLetters:
         where the letter says it lies, or the retry topic takes no message of its size.
 
         Raises:
+            ConfigurationError: the limit is not a positive whole number, or the rate not positive.
             BrokerUnreachable: no connection within the backend's connect timeout.
+            GroupTaken: somebody else is reading, or replaying, these letters.
             SendError: the broker did not take one; it stays where it is.
+            TransportError: the broker did not let this read to the end.
         """
-        meant, pause = _meaning(ids, select), 0.0 if rate is None else 1 / rate
+        if limit is not None:
+            _check_limit("replay", limit)
+        pause, meant = _pause(rate), _meaning(ids, select)
         sent, left = 0, dict[str, str]()
-        async with self._backend.producer() as producer, self._consumer() as consumer:
+        async with self._backend.producer() as producer, self._consumer(_WINDOW) as consumer:
             turn = _Turn(producer, consumer)
-            async with aclosing(until_the_end(consumer, turn.streams)) as deliveries:
+            async with self._deliveries(consumer, turn.streams) as deliveries:
                 async for delivery in deliveries:
-                    if turn.is_over_for(delivery) or sent == limit:
+                    if turn.is_over_for(delivery):
                         continue
                     letter = DeadLetter(delivery)
-                    if letter.topic is None or not meant(letter):
+                    if sent == limit or letter.topic is None or not meant(letter):
                         await turn.put_back(delivery)
                         continue
                     if refusal := await self._send(letter, edit, turn):
@@ -135,8 +147,8 @@ class DeadLetters:
                         continue
                     consumer.ack(delivery)
                     sent += 1
-                    if sent == limit:
-                        turn.stop()
+                    if sent == limit and not turn.has_put_back:
+                        break
                     await asyncio.sleep(pause)
             await consumer.flush()
         return Replayed.of(sent, left)
@@ -175,22 +187,36 @@ class DeadLetters:
         return redelivery.message(event, self._group)
 
     @asynccontextmanager
-    async def _consumer(self, window: int = _WINDOW) -> AsyncGenerator[Consumer, None]:
-        readers = replay_group(self._group)
+    async def _consumer(self, window: int) -> AsyncGenerator[Consumer, None]:
+        readers, bounded = replay_group(self._group), self._backend.features.bounded
         await self._backend.prepare(Topology(topics=(self.topic,), group=readers))
-        subscription = Subscription(group=readers, topics=(self.topic,), max_in_flight=window)
+        subscription = Subscription(
+            group=readers,
+            topics=(self.topic,),
+            max_in_flight=window,
+            bounded=bounded,
+        )
         async with self._backend.consumer(subscription, nothing_to_revoke) as consumer:
             yield consumer
+
+    def _deliveries(
+        self, consumer: Consumer, done_with: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[AsyncGenerator[Delivery, None]]:
+        if self._backend.features.bounded:
+            return aclosing(all_there_is(consumer))
+        return aclosing(until_the_end(consumer, done_with))
 
 
 class _Turn:
     """One way through the dead letters.
 
     It ends in each stream where a letter comes that it has put back, or sent and that failed again.
+    Once one was put back, all that come after it are as well, so that they keep their order.
     """
 
     def __init__(self, producer: Producer, consumer: Consumer) -> None:
         self.streams: set[str] = set()
+        self.has_put_back: bool = False
         self._producer = producer
         self._consumer = consumer
         self._mark = (REPLAY_TURN, uuid4().hex.encode())
@@ -209,6 +235,7 @@ class _Turn:
         )
         await self.send(again)
         self._consumer.ack(delivery)
+        self.has_put_back = True
 
     async def send(self, message: Message) -> None:
         """Send a message, confirmed, with the mark of this turn in place of any other."""
@@ -216,9 +243,23 @@ class _Turn:
         message.headers = [*others, self._mark]
         await self._producer.send([message])
 
-    def stop(self) -> None:
-        """Nothing more is wanted of any stream."""
-        self._consumer.stop_receiving()
+
+def _check_limit(what: str, limit: object) -> None:
+    if type(limit) is not int or limit < 1:
+        raise ConfigurationError(
+            f"DeadLetters.{what}: limit must be a whole number of at least 1, not {limit!r}"
+        )
+
+
+def _pause(rate: float | None) -> float:
+    """Seconds after each letter."""
+    if rate is None:
+        return 0.0
+    if type(rate) not in (int, float) or not 0 < rate < inf:
+        raise ConfigurationError(
+            f"DeadLetters.replay: rate must be a positive number of letters a second, not {rate!r}"
+        )
+    return 1 / rate
 
 
 def _meaning(ids: Collection[str] | None, select: Select | None) -> Select:

@@ -21,6 +21,9 @@ async def until_the_end(
 ) -> AsyncGenerator[Delivery, None]:
     """What the consumer is handed, until nothing more waits for it; then its intake ends.
 
+    For a consumer that does not know the end itself: it is asked how much waits, and one whose
+    broker does not count what is on its way may end too early.
+
     ``done_with`` are streams of which nothing more is wanted; it may grow meanwhile.
 
     Raises:
@@ -44,6 +47,24 @@ async def until_the_end(
         # It is never cancelled: this ends it, and what it brings stays unsettled.
         consumer.stop_receiving()
         await receiving
+
+
+async def all_there_is(consumer: Consumer) -> AsyncGenerator[Delivery, None]:
+    """What a bounded consumer is handed, to the end; then, or when this is closed, its intake ends.
+
+    Raises:
+        TransportError: it could not go on to the end.
+    """
+    receiving = asyncio.ensure_future(consumer.receive())
+    try:
+        while batch := await asyncio.shield(receiving):
+            receiving = asyncio.ensure_future(consumer.receive())
+            for delivery in batch:
+                yield delivery
+    finally:
+        # It is never cancelled: this ends it, and what it brings stays unsettled.
+        consumer.stop_receiving()
+        await asyncio.gather(receiving, return_exceptions=True)
 
 
 async def _waiting(consumer: Consumer, done_with: Collection[str]) -> bool:

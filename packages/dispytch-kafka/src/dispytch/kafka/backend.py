@@ -40,6 +40,7 @@ class KafkaBackend(Backend):
         wildcards=True,
         rereads=True,
         unroutable="keep",
+        bounded=True,
         attribute_prefixes=("ce_",),
     )
 

@@ -1,12 +1,14 @@
 """Receiving from Kafka."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from time import monotonic
 from typing import Final
 
 from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError, reason_of
+from dispytch.kafka.bounded import Bounds, check_alone
 from dispytch.kafka.clients import new_consumer
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver import ConsumerClient, TopicPartition
@@ -27,6 +29,7 @@ _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _GOOD_AFTER: Final = 60.0
 """The seconds for which a client must have served well before its failures are forgotten."""
+_LOOK_AGAIN: Final = 0.05
 
 
 class KafkaConsumer(Consumer):
@@ -43,7 +46,8 @@ class KafkaConsumer(Consumer):
         self._config = config
         self._subscription = subscription
         self._on_revoke = on_revoke
-        self._leases = Leases(subscription.max_in_flight)
+        self._leases = Leases(subscription.max_in_flight, shared=not subscription.bounded)
+        self._bounds: Bounds | None = None
         self._news = asyncio.Event()
         self._stopped = False
         self._failure: DispytchError | None = None
@@ -63,13 +67,19 @@ class KafkaConsumer(Consumer):
         Raises:
             BrokerUnreachable: no connection within the connect timeout.
         """
-        self._membership = self._member(await self._new_client())
+        if self._subscription.bounded:
+            await check_alone(self._subscription.group, self._config, own=0)
+        client = await self._new_client()
+        self._membership = self._member(client)
         self._serving = asyncio.create_task(self._serve(), name="dispytch-kafka-consumer")
         try:
             async with asyncio.timeout(self._config.connect_timeout):
                 await self._membership.assigned.wait()
+            if self._subscription.bounded:
+                await check_alone(self._subscription.group, self._config, own=1)
+                self._bounds = await Bounds.of(client, self._leases, self._config)
         except TimeoutError:
-            if self._subscription.temporary:
+            if self._subscription.temporary or self._subscription.bounded:
                 await self.close()
                 raise self._failure or self._no_place() from None
             logger.info("the group %r has given no partitions yet", self._subscription.group)
@@ -92,10 +102,26 @@ class KafkaConsumer(Consumer):
                 raise self._failure
             if self._stopped:
                 return ()
-            if taken := self._leases.take():
-                self._membership.pump.look()
+            if taken := self._take():
                 return taken
-            await self._news.wait()
+            if self._bounds is None:
+                await self._news.wait()
+            elif self._bounds.reached:
+                return ()
+            else:
+                await self._news_or_pause()
+
+    def _take(self) -> Sequence[Delivery]:
+        taken = self._leases.take()
+        if taken:
+            self._membership.pump.look()
+        return taken if self._bounds is None else self._bounds.within(taken)
+
+    async def _news_or_pause(self) -> None:
+        """Wait for news, and no longer than a moment: of gaps before an end there is none."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AGAIN):
+                await self._news.wait()
 
     def ack(self, delivery: Delivery) -> None:
         """See `Consumer.ack`."""

@@ -250,6 +250,10 @@ class AdminClient(Client, Protocol):
         """Their error codes and partitions."""
         ...
 
+    async def describe_consumer_groups(self, group_ids: list[str]) -> list[Any]:
+        """Answers with their members."""
+        ...
+
     async def create_topics(self, new_topics: list[Any]) -> Any:
         """Make topics; the answer has an error code for each."""
         ...

@@ -11,11 +11,13 @@ from dispytch.messages import Delivery
 class Leases:
     """The leases of one consumer.
 
-    Each has an even share of ``max_in_flight``. They take turns at being the first to hand out,
-    so that none waits for another where there are more leases than room: ``is_crowded``.
+    Each has an even share of ``max_in_flight``, or all of it if they are not ``shared``. They take
+    turns at being the first to hand out, so that none waits for another where there are more leases
+    than room: ``is_crowded``.
     """
 
-    def __init__(self, max_in_flight: int) -> None:
+    def __init__(self, max_in_flight: int, *, shared: bool = True) -> None:
+        self._shared: Final = shared
         self._max_in_flight: Final = max_in_flight
         self._held: dict[TopicPartition, KafkaLease] = {}
         self._window = max_in_flight
@@ -86,5 +88,6 @@ class Leases:
         return taken
 
     def _share_out(self) -> None:
-        self._window = max(1, self._max_in_flight // max(1, len(self._held)))
+        shares = max(1, len(self._held)) if self._shared else 1
+        self._window = max(1, self._max_in_flight // shares)
         self.is_crowded = len(self._held) > self._max_in_flight

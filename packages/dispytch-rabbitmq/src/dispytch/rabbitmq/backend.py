@@ -95,6 +95,7 @@ class RabbitMQBackend(Backend):
         delay=True,
         wildcards=True,
         unroutable="keep",
+        bounded=True,
         hold_limit=1500.0,
         attribute_prefixes=("cloudEvents_", "cloudEvents:", "ce-"),
     )

@@ -5,18 +5,20 @@ import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
+from dispytch.exceptions import BrokerUnreachable, DispytchError, GroupTaken, TransportError
 from dispytch.messages import Delivery, Lease
 from dispytch.rabbitmq.closing import close_all
 from dispytch.rabbitmq.config import RabbitMQConfig, queues_of
 from dispytch.rabbitmq.consumption import Consumption, QueueLease
-from dispytch.rabbitmq.failures import AmqpError
+from dispytch.rabbitmq.declaring import translated
+from dispytch.rabbitmq.driver import Channel
+from dispytch.rabbitmq.failures import LOCKED, AmqpError, ChannelClosed, translated_failures
 from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.partitions import SHARE_WITHIN, Partitions
 from dispytch.rabbitmq.starving import Starving
 from dispytch.rabbitmq.stream import QueueStream
-from dispytch.rabbitmq.topology import GroupQueue, roster_name, temporary_queues
+from dispytch.rabbitmq.topology import GroupQueue, reader_name, roster_name, temporary_queues
 from dispytch.transport import CONNECTION, Consumer, OnRevoke, Subscription
 
 PREFETCH_MAX = 65535
@@ -43,14 +45,19 @@ class RabbitMQConsumer(Consumer):
         self._config = config
         self._link = Link(config, f"consumer {subscription.group}")
         self._member_link = Link(config, f"member {subscription.group}")
-        share = min(PREFETCH_MAX, max(1, subscription.max_in_flight // max(1, len(queues))))
+        self._bounded = subscription.bounded
+        shares = 1 if self._bounded else max(1, len(queues))
+        # A place more for the marker of the end.
+        window = subscription.max_in_flight + self._bounded
+        share = min(PREFETCH_MAX, max(1, window // shares))
         self._max_in_flight = subscription.max_in_flight
         self._shared_out = share * len(queues) <= subscription.max_in_flight
         self._arrived = asyncio.Event()
         self._streams = [
-            QueueStream(queue, share, self._link, config, self._arrived.set) for queue in queues
+            QueueStream(queue, share, self._link, config, self._arrived.set, bounded=self._bounded)
+            for queue in queues
         ]
-        self._partitions = self._shared(queues)
+        self._partitions = [] if self._bounded else self._shared(queues)
         self._starving = Starving()
         self._keepers: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
@@ -66,6 +73,8 @@ class RabbitMQConsumer(Consumer):
         if self._partitions:
             await self._member_link.open()
         try:
+            if self._bounded:
+                await self._link.channel(self._lock)
             for stream in self._streams:
                 await stream.open()
             for partitions in self._partitions:
@@ -74,9 +83,15 @@ class RabbitMQConsumer(Consumer):
             raise BrokerUnreachable(
                 f"RabbitMQ at {self._config.address} let go while a consumer was made: {error}"
             ) from error
-        keeping: list[QueueStream | Partitions] = [*self._streams, *self._partitions]
-        for kept in keeping:
-            keeper = asyncio.create_task(kept.keep(on_revoke), name="dispytch-rabbitmq-stream")
+        keeping = [
+            *(
+                stream.keep_to_the_end() if self._bounded else stream.keep(on_revoke)
+                for stream in self._streams
+            ),
+            *(partitions.keep(on_revoke) for partitions in self._partitions),
+        ]
+        for keep in keeping:
+            keeper = asyncio.create_task(keep, name="dispytch-rabbitmq-stream")
             keeper.add_done_callback(self._keeper_ended)
             self._keepers.append(keeper)
         with contextlib.suppress(TimeoutError):
@@ -106,6 +121,8 @@ class RabbitMQConsumer(Consumer):
             self._arrived.clear()
             if batch := self._take():
                 return batch
+            if self._bounded and self._is_over():
+                break
             await self._arrived.wait()
             # The driver brings one message at a time: let those behind it arrive, too.
             for _ in range(_TURNS):
@@ -179,6 +196,40 @@ class RabbitMQConsumer(Consumer):
             for stream in self._streams:
                 stream.stop()
             self._arrived.set()
+
+    async def _lock(self, channel: Channel) -> None:
+        """Have the queues for this connection alone, for as long as it lasts."""
+        for stream in self._streams:
+            try:
+                with translated_failures():
+                    await channel.queue_declare(
+                        reader_name(stream.name),
+                        exclusive=True,
+                        arguments={"x-queue-type": "classic"},
+                    )
+            except ChannelClosed as error:
+                if error.code != LOCKED:
+                    raise translated(error, f"queue {stream.name!r}", self._config) from error
+                raise GroupTaken(
+                    f"queue {stream.name!r} at {self._config.address} is being read by another "
+                    f"reader, and only one may: try again when it has ended ({error.text})"
+                ) from error
+
+    def _is_over(self) -> bool:
+        """Whether all has been handed out that was there when it was opened.
+
+        Raises:
+            TransportError: more lies there than the broker hands out before the first is settled.
+        """
+        if all(stream.current.has_ended for stream in self._streams):
+            return True
+        full = [one for one in self._streams if one.current.outstanding >= PREFETCH_MAX]
+        if full:
+            raise TransportError(
+                f"queue {full[0].name!r} has more than {PREFETCH_MAX} messages, and RabbitMQ hands "
+                f"out no more before some are settled: look at fewer at once"
+            )
+        return False
 
     def _shared(self, queues: Sequence[GroupQueue]) -> list[Partitions]:
         of_topic: dict[str, list[QueueStream]] = {}

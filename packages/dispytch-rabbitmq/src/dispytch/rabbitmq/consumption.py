@@ -6,12 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 from dispytch.messages import Delivery, Lease
 from dispytch.rabbitmq.driver import Channel, Delivered, close_channel, when_ended
 from dispytch.rabbitmq.failures import AmqpError, failure, translated_failures
 from dispytch.rabbitmq.messages import delivery
-from dispytch.rabbitmq.probes import is_probe, send_flush
+from dispytch.rabbitmq.probes import is_probe, send_flush, send_marker
 from dispytch.rabbitmq.settlements import Settlements, Told
 from dispytch.rabbitmq.topology import GroupQueue
 
@@ -69,6 +70,9 @@ class Consumption:
         """Whether core has settled anything of it."""
         self._is_quorum = queue.arguments.get("x-queue-type") == "quorum"
         self._told = False
+        self._marker: str | None = None
+        self.has_ended: bool = False
+        """Whether all has arrived that was in the queue when `mark_the_end` was called."""
         self._channel: Channel | None = None
 
     async def start(self, channel: Channel) -> None:
@@ -87,6 +91,15 @@ class Consumption:
             )
         self._teller = asyncio.create_task(self._tell_when_due(channel), name="dispytch-acks")
         self._teller.add_done_callback(self._teller_ended)
+
+    async def mark_the_end(self, channel: Channel) -> None:
+        """Mark where the queue ends now; see `has_ended`.
+
+        Raises:
+            AmqpError: the broker refused, or the channel has ended.
+        """
+        self._marker = uuid4().hex
+        await send_marker(channel, self.lease.stream, self._marker)
 
     @property
     def holds(self) -> bool:
@@ -182,7 +195,11 @@ class Consumption:
         self._settlements.delivered(delivered.delivery_tag)
         self.deliveries += 1
         arrived = delivery(self.lease, self._topic_of, delivered)
+        if self.has_ended:
+            # It came after the end, and goes back when the channel closes.
+            return
         if is_probe(delivered, arrived.properties):
+            self.has_ended = self._marker == arrived.properties.message_id is not None
             self._settlements.ack(delivered.delivery_tag)
             self._settled()
         else:

@@ -17,6 +17,10 @@ _PROBE: Final = "dispytch.probe"
 _EXPIRES: Final = "60000"
 """Milliseconds after which nobody is interested any more."""
 
+_MARKS: Final = "3600000"
+"""Milliseconds within which a reader gets to the end, from where it has its marker; one whose
+reader is gone is taken away by the next one."""
+
 _AT_ONCE: Final = "0"
 _NO_QUEUE: Final = "dispytch.#.nobody"
 
@@ -28,6 +32,17 @@ async def send_probe(channel: Channel, queue: str) -> None:
         AmqpError: the channel has ended.
     """
     properties = Properties(message_type=_PROBE, expiration=_EXPIRES)
+    with translated_failures():
+        await channel.basic_publish(b"", exchange="", routing_key=queue, properties=properties)
+
+
+async def send_marker(channel: Channel, queue: str, token: str) -> None:
+    """Send one to mark where a queue ends now: what lies before it is delivered before it.
+
+    Raises:
+        AmqpError: the channel has ended, as when the user may not publish to the default exchange.
+    """
+    properties = Properties(message_type=_PROBE, expiration=_MARKS, message_id=token)
     with translated_failures():
         await channel.basic_publish(b"", exchange="", routing_key=queue, properties=properties)
 

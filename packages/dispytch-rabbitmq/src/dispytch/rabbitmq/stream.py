@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from dispytch.exceptions import TopologyError
+from dispytch.exceptions import GroupTaken, TopologyError, TransportError
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.consumption import Consumption, QueueGone
 from dispytch.rabbitmq.declaring import declare_exchange, declare_queue, translated
@@ -38,13 +38,17 @@ class QueueStream:
         link: Link,
         config: RabbitMQConfig,
         arrived: Callable[[], None],
+        *,
+        bounded: bool = False,
     ) -> None:
+        """One of a subscription; ``bounded``: it is consumed to where it ends when it is opened."""
         self._queue = queue
         self._prefetch = prefetch
         self._link = link
         self._config = config
         self._arrived = arrived
         self._stopped = False
+        self._bounded = bounded
         self._losses = Losses(queue.name, time.monotonic)
         self.current: Consumption = self._consumption()
 
@@ -86,6 +90,14 @@ class QueueStream:
             await declare_queue(channel, self._queue, self._config)
             if again and self._queue.hash_exchange is None and not self._queue.exclusive:
                 await self._outwait_the_lost(channel)
+            if self._bounded and not await self._outwait_the_lost(channel):
+                raise GroupTaken(
+                    f"queue {self._queue.name!r} at {self._config.address} has a consumer, and "
+                    "only one may read it: end it, or try again when it has ended"
+                )
+            if self._bounded:
+                # Before it consumes: then what comes keeps the channel busy.
+                await consumption.mark_the_end(channel)
             await consumption.start(channel)
 
         try:
@@ -98,6 +110,19 @@ class QueueStream:
         self.current = consumption
         if self._stopped:
             consumption.stop()
+
+    async def keep_to_the_end(self) -> None:
+        """Have the lease once, and no other.
+
+        Raises:
+            TransportError: it was lost before `stop` was called.
+        """
+        reason = await asyncio.shield(self.current.over)
+        if not self._stopped:
+            raise TransportError(
+                f"queue {self._queue.name!r} at {self._config.address} could not be read to its "
+                f"end: {reason}; nothing is lost, try again"
+            )
 
     async def keep(self, on_revoke: OnRevoke) -> None:
         """Whenever the lease is lost, have its deliveries dropped and take a new one.
@@ -182,8 +207,10 @@ class QueueStream:
                 if not await ready_messages(self._link, [self._queue.name]):
                     return
 
-    async def _outwait_the_lost(self, channel: Channel) -> None:
+    async def _outwait_the_lost(self, channel: Channel) -> bool:
         """Wait until the queue has no consumer, or as long as one of its own may be a ghost.
+
+        Returns whether it has none.
 
         A queue that has just come back may still count the consumer whose connection is lost.
         What that has not settled goes back only when it is missed: whoever consumed before then
@@ -193,8 +220,9 @@ class QueueStream:
             with translated_failures():
                 queue = await channel.queue_declare(self._queue.name, passive=True)
             if not queue.consumer_count:
-                return
+                return True
             await asyncio.sleep(_GHOST_PAUSE)
+        return False
 
     def _consumption(self) -> Consumption:
         return Consumption(self._queue, self._prefetch, self._arrived)

@@ -213,6 +213,12 @@ def roster_name(hash_exchange: str) -> str:
     return f"{key}.#.members:{group}"
 
 
+def reader_name(queue: str) -> str:
+    """The name of the exclusive queue that whoever reads a queue alone has as a lock."""
+    key, _, group = queue.partition(":")
+    return check_queue_name(f"{key}.#.reader:{group}")
+
+
 def queue_arguments(queue_type: QueueType, delivery_limit: int | None) -> dict[str, Any]:
     """The arguments with which a queue is declared."""
     if queue_type == "classic":

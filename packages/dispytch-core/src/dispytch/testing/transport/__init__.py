@@ -14,6 +14,7 @@ subclass may say about its broker stands in `Scene`. For failures that show the 
 ``pytest.register_assert_rewrite("dispytch.testing.transport")`` into ``conftest.py``.
 """
 
+from dispytch.testing.transport.bounded import BoundedContract
 from dispytch.testing.transport.delaying import DelayContract
 from dispytch.testing.transport.groups import GroupContract
 from dispytch.testing.transport.holding import HoldingContract
@@ -37,6 +38,7 @@ class TransportContract(
     HoldingContract,
     GroupContract,
     TemporaryContract,
+    BoundedContract,
     PatternContract,
 ):
     """Every test of the transport contract; give it a fixture named ``backend``."""
