@@ -55,11 +55,11 @@ def shelf(broker_url: str, unique: str) -> Shelf:
     return Shelf(broker_url, unique)
 
 
+@pytest.mark.timeout(300)
 async def test_all_are_read_as_often_as_one_likes(shelf: Shelf) -> None:
     await shelf.fill(MANY)
-    for _ in range(2):
-        assert await shelf.numbers(limit=MANY) == list(range(MANY))
-        assert await shelf.numbers(limit=3 * MANY) == list(range(MANY))
+    assert await shelf.numbers(limit=MANY) == list(range(MANY))
+    assert await shelf.numbers(limit=3 * MANY) == list(range(MANY))
     assert await shelf.numbers() == list(range(1000))
     assert len(await shelf.numbers(limit=1)) == 1
     assert sorted(await shelf.numbers(limit=MANY)) == list(range(MANY))
