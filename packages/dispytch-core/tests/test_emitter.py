@@ -2,12 +2,15 @@
 
 import asyncio
 import pickle
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Self
+from uuid import uuid4
 
 import pytest
 
+from dispytch import EventListener, HandlerGroup
 from dispytch.emitter import EventEmitter
 from dispytch.event_config import EventConfig
 from dispytch.events import EventBase
@@ -338,3 +341,74 @@ def test_what_is_wrong_is_said_when_it_is_made(backend: FakeBackend) -> None:
         EventEmitter(backend, source="")
     with pytest.raises(BackendNotFound, match="no backend 'nothing' is installed; there are: "):
         EventEmitter("nothing://localhost")
+
+
+def in_another_thread(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run a coroutine in an event loop of another thread, and say what it raised."""
+
+    async def caught() -> BaseException | None:
+        try:
+            async with asyncio.timeout(5):
+                await call()
+        except BaseException as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(lambda: asyncio.run(caught())).result()
+
+
+CALLS: dict[str, Callable[[EventEmitter], Coroutine[Any, Any, Any]]] = {
+    "emit": lambda emitter: emitter.emit(Placed(number=1)),
+    "emit_many": lambda emitter: emitter.emit_many([Placed(number=1)]),
+    "request": lambda emitter: emitter.request(Placed(number=1), reply=int),
+    "leave": lambda emitter: emitter.__aexit__(None, None, None),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_in_another_event_loop_it_says_so_at_once(call: str) -> None:
+    async with EventEmitter(f"memory://{uuid4().hex}") as emitter:
+        error = await asyncio.to_thread(in_another_thread, lambda: CALLS[call](emitter))
+        assert isinstance(error, NotRunning)
+        assert "belongs to another event loop" in str(error)
+        assert "run_coroutine_threadsafe" in str(error)
+        await emitter.emit(Placed(number=1))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_after_its_event_loop_has_ended_it_says_so(call: str) -> None:
+    emitter = EventEmitter(f"memory://{uuid4().hex}")
+    asyncio.run(emitter.__aenter__())
+    error = in_another_thread(lambda: CALLS[call](emitter))
+    assert isinstance(error, NotRunning)
+    assert "has ended; enter it anew" in str(error)
+
+    async def anew() -> None:
+        async with emitter:
+            await emitter.emit(Placed(number=1))
+
+    asyncio.run(anew())
+
+
+async def test_without_an_event_loop_it_says_so_too() -> None:
+    async with EventEmitter(f"memory://{uuid4().hex}") as emitter:
+
+        def drive() -> None:
+            emitter.emit(Placed(number=1)).send(None)
+
+        with pytest.raises(NotRunning, match="belongs to another event loop"):
+            await asyncio.to_thread(drive)
+
+
+async def test_a_listener_is_stopped_in_its_own_event_loop() -> None:
+    group = HandlerGroup(default_topic="orders")
+    group.handler()(lambda: None)
+    listener = EventListener(f"memory://{uuid4().hex}", group="shop")
+    listener.add_handler_group(group)
+    async with listener:
+        for call in (listener.stop, listener.stopped, listener.health):
+            error = await asyncio.to_thread(in_another_thread, call)
+            assert isinstance(error, NotRunning)
+            assert "the listener belongs to another event loop" in str(error)
+        assert (await listener.health()).healthy

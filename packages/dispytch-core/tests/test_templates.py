@@ -1,13 +1,28 @@
 """Templates, against ``str.format``."""
 
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum, StrEnum
+from ipaddress import IPv4Address
+from pathlib import PurePosixPath
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PrivateAttr,
+    RootModel,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    computed_field,
+)
 
 from dispytch.exceptions import InvalidEvent
 from dispytch.templates import Template, TopicTemplate
@@ -208,3 +223,104 @@ def test_an_entry_of_a_mapping_is_no_attribute_of_it(text: str, around: str) -> 
         )
         assert Template(text + around).fill(Shadowed(tags=tags)) == expected + around
     assert Template("{items}" + around).fill(Shadowed(tags={})) == "mine" + around
+
+
+class Shape(Enum):
+    ROUND = b"round"
+    PAIR = (1, 2)
+
+
+class Named:
+    def __str__(self) -> str:
+        return "named"
+
+
+@dataclass
+class Money:
+    amount: int
+
+
+class Root(RootModel[str]): ...
+
+
+TEXTS = [
+    ("text", "text"),
+    ("", ""),
+    (7, "7"),
+    (-0.5, "-0.5"),
+    (True, "True"),
+    (Decimal("1.50"), "1.50"),
+    (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02 03:04:05+00:00"),
+    (date(2026, 1, 2), "2026-01-02"),
+    (time(3, 4), "03:04:00"),
+    (timedelta(minutes=90), "1:30:00"),
+    (IPv4Address("127.0.0.1"), "127.0.0.1"),
+    (PurePosixPath("a/b"), "a/b"),
+    (Named(), "named"),
+    (b"abc", "abc"),
+    ("größe".encode(), "größe"),
+    (bytearray(b"abc"), "abc"),
+    (Shape.ROUND, "round"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), TEXTS, ids=repr)
+def test_every_value_that_has_a_text(value: object, text: str) -> None:
+    event = SimpleNamespace(field=value)
+    assert Template("{field}").fill(event) == text
+    assert Template("a {field} b").fill(event) == f"a {text} b"
+
+
+WITHOUT = [
+    (SecretStr("hidden"), "SecretStr is a secret"),
+    (SecretBytes(b"hidden"), "SecretBytes is a secret"),
+    (Secret[int](7), "is a secret"),
+    (b"\xff\xfe", "not UTF-8"),
+    (memoryview(b"abc"), "memoryview is not one text"),
+    (Address(city="Ulm"), "Address is not one text; name a field of it"),
+    (Root("x"), "Root is not one text"),
+    ([1], "list is not one text"),
+    ((1, 2), "tuple is not one text"),
+    ({"a": 1}, "dict is not one text"),
+    ({1}, "set is not one text"),
+    (frozenset({1}), "frozenset is not one text"),
+    (Money(1), "Money is not one text"),
+    (object(), "object is not one text"),
+    (Shape.PAIR, "tuple is not one text"),
+]
+
+
+@pytest.mark.parametrize(("value", "why"), WITHOUT, ids=lambda one: type(one).__name__)
+def test_one_that_has_none_is_refused_and_not_shown(value: object, why: str) -> None:
+    event = SimpleNamespace(field=value)
+    for template in ("{field}", "a {field} b"):
+        with pytest.raises(InvalidEvent, match=r"SimpleNamespace\.field cannot stand") as caught:
+            Template(template).fill(event)
+        assert why in str(caught.value)
+        assert "hidden" not in str(caught.value)
+
+
+class Everything(BaseModel):
+    secret: SecretStr
+    maybe_secret: SecretBytes | None = None
+    noted: Annotated[Secret[int], "noted"] = Secret[int](7)
+    user: User
+    tags: list[str]
+    either: int | list[int] = 1
+    raw: bytes = b""
+
+
+@pytest.mark.parametrize("field", ["secret", "maybe_secret", "noted", "user", "tags"])
+def test_what_can_have_no_text_is_refused_by_its_annotation(field: str) -> None:
+    with pytest.raises(InvalidEvent, match=f"the key .* cannot have '{field}' in it"):
+        Template(f"{{{field}}}").check(Everything, "the key")
+
+
+@pytest.mark.parametrize("field", ["either", "raw", "user.id", "user.address"])
+def test_what_may_have_one_is_not(field: str) -> None:
+    if field == "user.address":
+        with pytest.raises(InvalidEvent):
+            Template("{user.address}").check(Everything, "the key")
+        return
+    Template(f"{{{field}}}").check(Everything, "the key")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -22,6 +22,7 @@ from dispytch.exceptions import (
     TransportError,
 )
 from dispytch.failing import failure_of
+from dispytch.loops import HomeLoop
 from dispytch.messages import Message
 from dispytch.replies import ReplyReader
 from dispytch.requests import Requests
@@ -53,6 +54,8 @@ class EventEmitter:
     source: who emits, as CloudEvents' attribute of that name.
     wire: the format of the envelope; CloudEvents by default.
     codec: the format of the body; JSON by default.
+
+    It belongs to the event loop in which it is entered; in any other, it raises `NotRunning`.
 
     Raises:
         ConfigurationError: the backend is not installed, its URL is wrong, or the source is empty.
@@ -87,6 +90,7 @@ class EventEmitter:
         self._on_timeout: TimeoutCallback | None = None
         self._connection: AbstractAsyncContextManager[Producer] | None = None
         self._producer: Producer | None = None
+        self._home: HomeLoop | None = None
 
     async def emit(
         self,
@@ -102,6 +106,7 @@ class EventEmitter:
         at: until when it does, with a time zone; a time that has passed means now.
 
         Raises:
+            NotRunning: the emitter is not connected, or in another event loop; nothing was sent.
             ConfigurationError: the backend has no delays, or the time makes no sense; nothing was
                 sent.
             InvalidEvent, EncodeError: it cannot be made a message; nothing was sent.
@@ -111,13 +116,14 @@ class EventEmitter:
             SendTimeout: it may or may not have been taken; see `on_timeout`.
             TransportError: it was not taken, for the reason that the text gives.
         """
+        producer = self._connected
         kept_back = seconds_until(self._backend, delay, at)
         try:
             message = self._writer.message(event)
         except Unresolved as missing:
             message = await resolved(lambda: self._writer.message(event), missing)
         try:
-            await self._connected.send([message], delay=kept_back)
+            await producer.send([message], delay=kept_back)
         except SendError as error:
             failures = await self._without_timeouts([event], error.failures)
         else:
@@ -145,6 +151,7 @@ class EventEmitter:
             SendError: names the index of each event that is not confirmed, with its reason. The
                 others are durable.
         """
+        producer = self._connected
         kept_back = seconds_until(self._backend, delay, at)
         batch = list(events)
         try:
@@ -152,7 +159,7 @@ class EventEmitter:
         except Unresolved as missing:
             messages = await resolved(lambda: self._writer.messages(batch), missing)
         try:
-            await self._connected.send(messages, delay=kept_back)
+            await producer.send(messages, delay=kept_back)
         except SendError as error:
             failures = await self._without_timeouts(batch, error.failures)
         else:
@@ -204,8 +211,7 @@ class EventEmitter:
         adapter = _adapter(reply)
         if type(timeout) not in (int, float) or not 0 < timeout < math.inf:
             raise ConfigurationError(f"a request's timeout is positive seconds, not {timeout!r}")
-        if self._producer is None:
-            raise NotRunning("the emitter is not connected: use it inside 'async with emitter:'")
+        producer = self._connected
         if self._requests is None:
             self._requests = Requests(self._backend, self._source)
         what = f"request {type(event).__qualname__}"
@@ -213,7 +219,8 @@ class EventEmitter:
             message = self._writer.message(event)
         except Unresolved as missing:
             message = await resolved(lambda: self._writer.message(event), missing)
-        delivery = await self._requests.ask(message, self._send_request, timeout, what)
+        send = partial(_send_request, producer)
+        delivery = await self._requests.ask(message, send, timeout, what)
         return self._replies.value(delivery, adapter, what)
 
     def on_timeout(self, callback: Callback) -> Callback:
@@ -233,11 +240,12 @@ class EventEmitter:
             AlreadyRunning: it is connected already.
             BrokerUnreachable: no connection within the backend's connect timeout.
         """
-        if self._producer is not None:
+        if self._producer is not None and self._home is not None and not self._home.has_ended:
             raise AlreadyRunning("the emitter is connected already: enter it once, and share it")
         connection = self._backend.producer()
         self._producer = await connection.__aenter__()
         self._connection = connection
+        self._home = HomeLoop("the emitter")
         return self
 
     async def __aexit__(
@@ -247,6 +255,8 @@ class EventEmitter:
         traceback: TracebackType | None,
     ) -> None:
         """Wait for what is being sent, and close the connection; requests that wait fail."""
+        if self._home is not None:
+            self._home.check()
         await self.end_requests()
         connection, self._connection, self._producer = self._connection, None, None
         try:
@@ -262,6 +272,7 @@ class EventEmitter:
         """An emitter on somebody else's producer, for as long as that is connected."""
         emitter = cls(backend, source=source, wire=wire, codec=codec)
         emitter._producer = producer
+        emitter._home = HomeLoop("the emitter")
         return emitter
 
     async def end_requests(self) -> None:
@@ -272,18 +283,10 @@ class EventEmitter:
 
     @property
     def _connected(self) -> Producer:
-        if self._producer is None:
+        if self._producer is None or self._home is None:
             raise NotRunning("the emitter is not connected: use it inside 'async with emitter:'")
+        self._home.check()
         return self._producer
-
-    async def _send_request(self, message: Message) -> None:
-        if self._producer is None:
-            raise NotRunning("the emitter is not connected: use it inside 'async with emitter:'")
-        try:
-            await self._producer.send([message])
-        except SendError as error:
-            failure = error.failures[0]
-            raise failure from failure.__cause__
 
     async def _without_timeouts(
         self, events: list[EventBase], failures: dict[int, TransportError]
@@ -301,6 +304,14 @@ class EventEmitter:
                 remaining[index] = SendTimeout(f"{failure}; and the on_timeout callback failed")
                 remaining[index].__cause__ = failure_of(error)
         return remaining
+
+
+async def _send_request(producer: Producer, message: Message) -> None:
+    try:
+        await producer.send([message])
+    except SendError as error:
+        failure = error.failures[0]
+        raise failure from failure.__cause__
 
 
 def _adapter(reply: object) -> TypeAdapter[Any]:

@@ -129,6 +129,7 @@ class EventListener:
         """Wait until the listener has ended; raises what ended it."""
         if self._service is None:
             raise NotRunning("the listener is not running")
+        self._service.home.check()
         await self._service.ended()
 
     async def stop(self) -> None:
@@ -139,10 +140,16 @@ class EventListener:
         off, and what has been made so far is torn down. Without effect when it is not running.
         From within a handler, or what is app-scoped, it only begins to stop: the one who calls is
         one of those that are waited for.
+
+        Raises:
+            NotRunning: it runs in another event loop.
         """
-        self._begin_stop()
         service = self._service
-        if service is not None and not service.runs(asyncio.current_task()):
+        if service is None:
+            return
+        service.home.check()
+        service.stop()
+        if not service.runs(asyncio.current_task()):
             await service.gone()
 
     async def health(self) -> Health:
@@ -152,6 +159,7 @@ class EventListener:
         """
         if self._service is None or self._service.has_ended:
             return Health(problems=("the listener is not running",))
+        self._service.home.check()
         return await self._service.health()
 
     def test(

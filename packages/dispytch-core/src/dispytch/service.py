@@ -30,6 +30,7 @@ from dispytch.dependencies import Step, app_scope
 from dispytch.emitter import EventEmitter
 from dispytch.exceptions import TopologyError
 from dispytch.health import Health
+from dispytch.loops import HomeLoop
 from dispytch.opening import Opening
 from dispytch.redelivery import dead_topic, replay_group, retry_topic
 from dispytch.routing import Handler, PlannedRoute, Router
@@ -88,6 +89,7 @@ class Service:
         self._circuit = None if breaker is None else Circuit(breaker, self._clock.time)
         self._lookups = Lookups()
         self._opening = Opening()
+        self.home: Final = HomeLoop("the listener")
         self._running: _Running | None = None
         self._life: asyncio.Task[None] | None = None
 

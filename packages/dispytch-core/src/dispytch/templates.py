@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
 from operator import attrgetter
 from string import Formatter
 from typing import Any, Final, cast
@@ -10,6 +9,7 @@ from typing import Any, Final, cast
 from pydantic import BaseModel
 
 from dispytch.exceptions import InvalidEvent
+from dispytch.texts import NoText, check_text, text_of
 
 _Part = tuple[str, tuple[str, ...]]
 
@@ -20,7 +20,7 @@ class Template:
     """A text such as ``"user.{user.id}.events"``, parsed once.
 
     A field is a name, or a path of names, of the event's own attributes; a mapping's entries are
-    reached the same way. An enum's member shows as its value, as in the body. ``{{`` and ``}}``
+    reached the same way. Values show as `text_of` has them. ``{{`` and ``}}``
     stand for the braces themselves; format specifications and conversions are refused.
 
     ``constant`` is the whole text when it has no fields, else None.
@@ -44,7 +44,7 @@ class Template:
         """The text for one event.
 
         Raises:
-            InvalidEvent: a field is missing or None.
+            InvalidEvent: a field is missing or None, or has no text.
         """
         text = self.fill_optional(event)
         if text is not None:
@@ -59,7 +59,7 @@ class Template:
         """The text for one event, or None when one of its fields, or what leads to it, is None.
 
         Raises:
-            InvalidEvent: a field is missing.
+            InvalidEvent: a field is missing, or has no text.
         """
         if self._lone_field is not None:
             try:
@@ -69,8 +69,9 @@ class Template:
             else:
                 if value is None:
                     return None
-                text = value if type(value) is str else _text(value)
-                return self._checked(event, self._parts[0][1], text)
+                path = self._parts[0][1]
+                text = value if type(value) is str else self._text(event, path, value)
+                return self._checked(event, path, text)
         filled: list[str] = []
         for literal, path in self._parts:
             filled.append(literal)
@@ -78,7 +79,7 @@ class Template:
                 value = self._value(event, path)
                 if value is None:
                     return None
-                filled.append(self._checked(event, path, _text(value)))
+                filled.append(self._checked(event, path, self._text(event, path, value)))
         return "".join(filled)
 
     def check(self, model: type[BaseModel], what: str) -> None:
@@ -93,6 +94,15 @@ class Template:
     def _checked(self, event: object, path: tuple[str, ...], text: str) -> str:
         """What is put in the place of a field; a subclass may refuse it."""
         return text
+
+    def _text(self, event: object, path: tuple[str, ...], value: Any) -> str:
+        try:
+            return text_of(value)
+        except NoText as error:
+            raise InvalidEvent(
+                f"{type(event).__qualname__}.{'.'.join(path)} cannot stand in the template "
+                f"{self.text!r}: {error}"
+            ) from error
 
     def _value(self, event: object, path: tuple[str, ...]) -> Any:
         try:
@@ -159,12 +169,6 @@ def _lone_field(parts: Sequence[_Part]) -> Callable[[object], Any] | None:
     return None if any(hasattr(dict, name) for name in path) else attrgetter(".".join(path))
 
 
-def _text(value: Any) -> str:
-    if type(value) is str:
-        return value
-    return str(value.value if isinstance(value, Enum) else value)
-
-
 def _follow(value: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         if value is None:
@@ -186,6 +190,10 @@ def _check_path(model: type[BaseModel], path: tuple[str, ...], what: str) -> Non
                 f"its fields are: {known}"
             )
         current = field.annotation if field is not None else None
+    try:
+        check_text(current)
+    except NoText as error:
+        raise InvalidEvent(f"{what} cannot have {'.'.join(path)!r} in it: {error}") from error
 
 
 def _has_value(model: type[BaseModel], name: str) -> bool:

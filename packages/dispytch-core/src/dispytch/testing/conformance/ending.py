@@ -3,7 +3,10 @@
 import asyncio
 from typing import Final
 
-from dispytch import Event
+import pytest
+
+from dispytch import Event, EventEmitter
+from dispytch.exceptions import NotRunning
 from dispytch.testing.conformance.events import Counted, Ledger, assert_handled, counted
 from dispytch.testing.conformance.events import assert_in_order as assert_order
 from dispytch.testing.conformance.process import serving
@@ -126,3 +129,19 @@ class CleanEnd(Setting):
                 await self.until(lambda: len(last.handled) >= len(events), "all events")
                 assert await last.terminate() == 0
             assert_handled(last.handled, events)
+
+    async def test_an_emitter_belongs_to_its_event_loop(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """In another one, and after its own has ended: a clear error at once, no hang."""
+        await self.prepare(backend, group, topic)
+        event = counted(topic, keys=1, each=1)[0]
+        emitter = EventEmitter(backend)
+
+        def elsewhere() -> None:
+            asyncio.run(asyncio.wait_for(emitter.emit(event), self.patience))
+
+        async with emitter:
+            with pytest.raises(NotRunning, match="another event loop"):
+                await asyncio.to_thread(elsewhere)
+            await emitter.emit(event)
