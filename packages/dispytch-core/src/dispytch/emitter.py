@@ -38,6 +38,7 @@ from dispytch.serialization import (
 )
 from dispytch.serialization.adapters import Unvalidatable, adapter_of
 from dispytch.transport import Backend, Producer
+from dispytch.unawaited import tracked
 
 TimeoutCallback = Callable[[EventBase], Awaitable[None] | None]
 Callback = TypeVar("Callback", bound=TimeoutCallback)
@@ -92,6 +93,7 @@ class EventEmitter:
         self._producer: Producer | None = None
         self._home: HomeLoop | None = None
 
+    @tracked
     async def emit(
         self,
         event: EventBase,
@@ -131,6 +133,7 @@ class EventEmitter:
         for failure in failures.values():
             raise failure from failure.__cause__
 
+    @tracked
     async def emit_many(
         self,
         events: Iterable[EventBase],
@@ -188,6 +191,7 @@ class EventEmitter:
     @overload
     async def request(self, event: EventBase, *, reply: object, timeout: float = ...) -> Any: ...
 
+    @tracked
     async def request(self, event: EventBase, *, reply: object, timeout: float = 30.0) -> Any:
         """Send one event, and return what its handler answers.
 

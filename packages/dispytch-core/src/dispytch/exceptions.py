@@ -32,6 +32,7 @@
     ├── RequestError                a request that has no reply to give
     │   ├── RequestFailed           its handler failed for good, and says why
     │   └── RequestTimeout          no reply in time: it may or may not be handled
+    ├── NotAwaited                  a call of ours that a handler made and did not await
     ├── HandlerTimeout              a handler that ran longer than its `timeout`
     ├── EventHalted                 a failed event whose failure policy is "halt"
     ├── Unsettled                   a test's events that have no outcome in time
@@ -330,6 +331,13 @@ class RequestFailed(RequestError):
 
 class RequestTimeout(RequestError):
     """No reply came in time. The request may or may not be handled, now or later."""
+
+
+class NotAwaited(DispytchError):
+    """A handler, or one of its dependencies, called what is async and did not await it.
+
+    Nothing was done then. It is the handler's failure, and no retry can help.
+    """
 
 
 class HandlerTimeout(DispytchError):

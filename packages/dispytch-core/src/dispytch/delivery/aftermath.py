@@ -15,6 +15,7 @@ from dispytch.delivery.outcomes import Outcomes
 from dispytch.exceptions import (
     DecodeError,
     EventHalted,
+    NotAwaited,
     ParameterInvalid,
     Postpone,
     Reject,
@@ -132,7 +133,7 @@ class Aftermath:
         match error:
             case RetryAfter():
                 return error.seconds if retry.allows(elapsed + error.seconds) else None
-            case Reject() | ParameterInvalid():
+            case Reject() | ParameterInvalid() | NotAwaited():
                 return None
             case _:
                 return retry.next_delay(attempt=failed.failures, error=error, elapsed=elapsed)

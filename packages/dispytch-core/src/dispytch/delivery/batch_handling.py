@@ -25,6 +25,8 @@ from dispytch.failing import failure_of
 from dispytch.messages import Delivery
 from dispytch.routing import Batching, Route
 from dispytch.serialization import Unresolved
+from dispytch.unawaited import found as unawaited
+from dispytch.unawaited import refuse_unawaited, report_unawaited
 
 Settle = Callable[[Delivery], None]
 
@@ -212,7 +214,11 @@ class BatchHandling(Handling):
         run, count = route.batching.run, len(events)
         try:
             await (run(events) if route.timeout is None else self._run_within(route, run, events))
+            if unawaited:
+                refuse_unawaited()
         except BaseException as error:
+            if unawaited:
+                report_unawaited(route.name)
             if not isinstance(error, Exception):
                 _let_go(events, {})
             return failures_among(count, failure_of(error))

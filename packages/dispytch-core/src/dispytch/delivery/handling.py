@@ -33,6 +33,8 @@ from dispytch.redelivery import Redelivery
 from dispytch.replies import too_large
 from dispytch.routing import Answering, Route
 from dispytch.serialization import Unresolved
+from dispytch.unawaited import found as unawaited
+from dispytch.unawaited import refuse_unawaited, report_unawaited
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -164,7 +166,11 @@ class Handling:
                 if route.timeout is None
                 else self._run_within(route, route.run, event)
             )
+            if unawaited:
+                refuse_unawaited()
         except BaseException as error:
+            if unawaited:
+                report_unawaited(route.name)
             if event.claim is not None and not isinstance(error, Exception):
                 event.claim.leave()
             failure = failure_of(error)

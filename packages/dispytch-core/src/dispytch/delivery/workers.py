@@ -14,6 +14,7 @@ from dispytch.delivery.attempt import Owed
 from dispytch.delivery.lanes import Lanes
 from dispytch.exceptions import DispytchError
 from dispytch.messages import Delivery, Lease
+from dispytch.unawaited import running
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
@@ -171,6 +172,7 @@ class WorkerPool:
         )
 
     async def _work(self, worker: "_Worker") -> None:
+        running.set(worker)
         lanes, circuit, clock, clean = self._lanes, self._circuit, time.monotonic, copy_context()
         # An eager task is at work before whoever makes it has it.
         worker.task = cast("asyncio.Task[None]", asyncio.current_task())

@@ -28,7 +28,7 @@ def stop_at_first_fault(adapter: TypeAdapter[Any]) -> TypeAdapter[Any]:
     """
     schema: Any = adapter.core_schema
     plain: object = type(adapter.validator)
-    if plain is SchemaValidator and isinstance(schema, dict):
+    if plain is SchemaValidator:
         try:
             adapter.validator = _validator(_failing_fast(schema))
         except SchemaError:
