@@ -177,7 +177,7 @@ class Service:
             except TopologyError as error:
                 raise _with_handlers(error, router) from error
         opening.step()
-        await self._prepare_last_resort()
+        await self._prepare_last_resort(router)
         partings = Partings(producer, self._outcomes, self._clock)
         engine = self._made_engine(router, partings)
         consumer = await stack.enter_async_context(
@@ -265,7 +265,14 @@ class Service:
     def _topologies(self, router: Router, topics: tuple[str, ...]) -> Iterator[Topology]:
         """What the broker is to have: the topics of the group, then those of its dead letters."""
         settings = self._settings
-        yield Topology(topics=topics, group=settings.group, patterns=router.patterns)
+        yield Topology(
+            topics=topics,
+            group=settings.group,
+            patterns=router.patterns,
+            carriers=(retry_topic(settings.group),),
+            sources=router.topics,
+            source_patterns=router.patterns,
+        )
         dead = {
             policy.of(route.topic_name, settings.group)
             for route in router.routes
@@ -274,16 +281,24 @@ class Service:
         }
         if dead:
             # The group that will read them makes a broker with queues keep them.
-            yield Topology(topics=tuple(sorted(dead)), group=replay_group(settings.group))
+            yield self._carrying(router, *sorted(dead))
 
-    async def _prepare_last_resort(self) -> None:
+    def _carrying(self, router: Router, *topics: str) -> Topology:
+        """Topics for the dead letters of what the handlers take."""
+        return Topology(
+            topics=topics,
+            group=replay_group(self._settings.group),
+            carriers=topics,
+            sources=router.topics,
+            source_patterns=router.patterns,
+        )
+
+    async def _prepare_last_resort(self, router: Router) -> None:
         """Have the group's own dead-letter topic; where that cannot be, it is done without."""
         settings = self._settings
         topic = dead_topic(settings.group)
         try:
-            await settings.backend.prepare(
-                Topology(topics=(topic,), group=replay_group(settings.group))
-            )
+            await settings.backend.prepare(self._carrying(router, topic))
         except TopologyError as error:
             logger.warning(
                 "group %r has no dead-letter topic of its own, %r: what its other topics do not "

@@ -85,11 +85,18 @@ class Topology:
 
     patterns: what the group subscribes to beside these topics, as in `Subscription`. Which topics
         they match is not known yet, so there is nothing to make for them but queues.
+    carriers: those of the topics that events are sent on to. What fits into one of ``sources``, or
+        of the topics that ``source_patterns`` match now, must fit into these, with 64 KiB of
+        headers more. One that exists already and is narrower is left as it is: the backend warns,
+        and says what to change.
     """
 
     topics: tuple[str, ...]
     group: str | None = None
     patterns: tuple[TopicPattern, ...] = ()
+    carriers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    source_patterns: tuple[TopicPattern, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,11 +298,13 @@ class Backend(ABC):
     async def reread(self, stream: str, position: int) -> Message | None:
         """The message at a position of a stream, settled or not; None when it is gone.
 
+        It is gone, too, where nothing of it can be read.
+
         Only with the feature ``rereads``. ``stream`` and ``position`` are those of a delivery. It
         changes nothing for any group.
 
         Raises:
-            TransportError: the broker does not answer, or the message cannot be decoded.
+            TransportError: the broker does not answer.
         """
         raise NotImplementedError(f"{type(self).__name__} declares rereads=True and has no reread")
 

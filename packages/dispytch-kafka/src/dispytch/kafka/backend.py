@@ -9,6 +9,7 @@ from dispytch.kafka.clients import admin
 from dispytch.kafka.config import KafkaConfig, KafkaOptions
 from dispytch.kafka.consumer import KafkaConsumer
 from dispytch.kafka.event_config import KafkaEventConfig
+from dispytch.kafka.limits import Carrying
 from dispytch.kafka.producer import KafkaProducer
 from dispytch.kafka.rereading import reread
 from dispytch.kafka.topic_names import check_pattern
@@ -66,7 +67,7 @@ class KafkaBackend(Backend):
         """See `Backend.prepare`. Of patterns, it only looks whether Kafka can have such topics."""
         for pattern in topology.patterns:
             check_pattern(pattern)
-        await self._topics.prepare(topology.topics)
+        await self._topics.prepare(topology.topics, Carrying.of(topology))
 
     async def reread(self, stream: str, position: int) -> Message | None:
         """See `Backend.reread`. Records of transactions that were aborted are gone."""

@@ -158,11 +158,16 @@ async def new_consumer(
     )
 
 
-async def new_reader(config: KafkaConfig) -> ConsumerClient:
+async def new_reader(config: KafkaConfig, reading: Reading, link: Link) -> ConsumerClient:
     """A connected consumer that joins no group."""
     return await connected(
         lambda: consumer_client(
-            **_options(config), group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=0
+            **_options(config),
+            reading=reading,
+            requests=link,
+            group_id=None,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=0,
         ),
         config,
     )

@@ -6,7 +6,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -24,6 +24,10 @@ from aiokafka.abc import (  # type: ignore[import-untyped,unused-ignore]
 from aiokafka.admin import (  # type: ignore[import-untyped,unused-ignore]
     AIOKafkaAdminClient,
     NewTopic,
+)
+from aiokafka.admin.config_resource import (  # type: ignore[import-untyped,unused-ignore]
+    ConfigResource,
+    ConfigResourceType,
 )
 from aiokafka.client import ConnectionGroup  # type: ignore[import-untyped,unused-ignore]
 from aiokafka.consumer.fetcher import (  # type: ignore[import-untyped,unused-ignore]
@@ -256,6 +260,14 @@ class AdminClient(Client, Protocol):
 
     async def create_topics(self, new_topics: list[Any]) -> Any:
         """Make topics; the answer has an error code for each."""
+        ...
+
+    async def list_topics(self) -> list[str]:
+        """The names of all topics."""
+        ...
+
+    async def describe_configs(self, config_resources: list[Any]) -> list[Any]:
+        """The settings of topics."""
         ...
 
     async def close(self) -> None:
@@ -526,12 +538,47 @@ def admin_client(**options: Any) -> AdminClient:
     return AIOKafkaAdminClient(**options)  # type: ignore[no-any-return,unused-ignore]
 
 
-def new_topic(name: str, partitions: int | None, replication_factor: int | None) -> object:
+def new_topic(
+    name: str,
+    partitions: int | None,
+    replication_factor: int | None,
+    max_message_bytes: int | None = None,
+) -> object:
     """A topic to be made; the broker decides on what is None."""
+    settings = {} if max_message_bytes is None else {_MAX_MESSAGE_BYTES: str(max_message_bytes)}
     if partitions is not None and replication_factor is not None:
-        return NewTopic(name, partitions, replication_factor)
+        return NewTopic(name, partitions, replication_factor, topic_configs=settings)
     # The driver takes -1 only with an assignment of replicas, and the broker takes an empty one.
-    return NewTopic(name, partitions or -1, replication_factor or -1, {})
+    return NewTopic(name, partitions or -1, replication_factor or -1, {}, settings)
+
+
+_MAX_MESSAGE_BYTES: Final = "max.message.bytes"
+
+
+async def message_limits(client: AdminClient, topics: Collection[str]) -> dict[str, int]:
+    """How large a batch of records each of these topics takes, as far as the broker tells."""
+    if not topics:
+        return {}
+    wanted = {_MAX_MESSAGE_BYTES: None}
+    answers = await client.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, topic, wanted) for topic in sorted(topics)]
+    )
+    limits: dict[str, int] = {}
+    for answer in answers:
+        for _, _, _, topic, entries, *_ in answer.resources:
+            limits.update((topic, int(value)) for name, value, *_ in entries if name in wanted)
+    return limits
+
+
+def compressed_batch() -> Batch:
+    """An empty batch that will be compressed, whatever its client compresses."""
+    return BatchBuilder(_ONE_RECORD, _GZIP)  # type: ignore[no-any-return,unused-ignore]
+
+
+_ONE_RECORD: Final = 1
+"""The size that a batch is filled up to; the first record is taken whatever its size."""
+
+_GZIP: Final = 1
 
 
 _partitioner = DefaultPartitioner()

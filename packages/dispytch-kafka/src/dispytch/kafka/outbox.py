@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from dispytch.exceptions import BrokerUnreachable
-from dispytch.kafka.driver import Batch, ProducerClient, known_partitions
+from dispytch.kafka.driver import Batch, ProducerClient, compressed_batch, known_partitions
 from dispytch.kafka.failures import ClientClosed, TooLarge, needs_new_producer, send_failure
 from dispytch.kafka.sending import Parcel
 from dispytch.kafka.uplink import Uplink
@@ -16,6 +16,10 @@ logger: logging.Logger = logging.getLogger("dispytch.kafka")
 
 _PATIENCE: Final = 1.0
 _PAUSE: Final = 0.2
+
+
+_COMPRESSED_AT_MOST: Final = 32 * 2**20
+"""Bytes; compressing more would hold up everything else for too long."""
 
 
 class _Load(NamedTuple):
@@ -79,15 +83,18 @@ class Outbox:
         return following if following.parcels else self._load()
 
     def _load(self) -> _Load:
-        load = _Load(self._uplink.client.create_batch(), [])
         queue, limit = self._queue, self._limit
+        alone = bool(queue) and queue[0].compressed
+        load = _Load(compressed_batch() if alone else self._uplink.client.create_batch(), [])
         while queue:
             parcel = queue[0]
             if not parcel.sending.over:
                 full = limit and load.parcels and load.batch.size() + parcel.size > limit
-                if full or not self._append(load, parcel):
+                if full or parcel.compressed is not alone or not self._append(load, parcel):
                     break
             queue.popleft()
+            if alone and load.parcels:
+                break
         return load
 
     def _append(self, load: _Load, parcel: Parcel) -> bool:
@@ -126,6 +133,10 @@ class Outbox:
         elif isinstance(error, TooLarge) and len(load.parcels) > 1:
             self._limit = load.batch.size() // 2
             self._take_back(load.parcels)
+        elif isinstance(error, TooLarge) and _may_be_compressed(load.parcels[0]):
+            # As a record of others may have been, which fitted only so.
+            load.parcels[0].compressed = True
+            self._take_back(load.parcels)
         else:
             for parcel in load.parcels:
                 parcel.fail(send_failure(error, self._name, parcel.size))
@@ -140,3 +151,7 @@ class Outbox:
     @property
     def _name(self) -> str:
         return f"{self._topic}[{self._partition}]"
+
+
+def _may_be_compressed(parcel: Parcel) -> bool:
+    return parcel.sent_on and not parcel.compressed and parcel.size <= _COMPRESSED_AT_MOST

@@ -147,6 +147,9 @@ class KafkaProducer(Producer):
 
     def _check_size(self, parcel: Parcel) -> None:
         limit = self._config.max_message_bytes
+        if parcel.sent_on:
+            # Somebody has sent it before: its topic tells whether it takes it, too.
+            return
         if (size := parcel.size) > limit:
             raise MessageTooLarge(
                 f"a message of {size} bytes is above max_message_bytes={limit}: send less, or "
@@ -191,7 +194,8 @@ def _parcel(message: Message, index: int, sending: Sending) -> Parcel:
     if not isinstance(headers, list):
         headers = list(headers)
     if config is None or not isinstance(config, KafkaEventConfig):
-        return Parcel(sending, index, message.key, message.value, headers)
+        sent_on = message.repeats is not None
+        return Parcel(sending, index, message.key, message.value, headers, None, sent_on)
     key = message.key
     if key is None and config.partition_key is not None:
         key = config.partition_key.encode()

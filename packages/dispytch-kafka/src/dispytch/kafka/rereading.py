@@ -14,6 +14,9 @@ from dispytch.kafka.driver import (
     place_of,
 )
 from dispytch.kafka.failures import KafkaError
+from dispytch.kafka.link import Link
+from dispytch.kafka.reading import Reading
+from dispytch.kafka.records import BrokenRecord
 from dispytch.messages import Message
 
 _POLL_MS: Final = 200
@@ -22,8 +25,10 @@ _POLL_MS: Final = 200
 async def reread(config: KafkaConfig, stream: str, position: int) -> Message | None:
     """The record at an offset of a partition, given as ``orders[3]``; None when it is gone.
 
+    It is gone, too, where nothing of it can be read.
+
     Raises:
-        TransportError: the broker does not answer, or the record cannot be decoded.
+        TransportError: the broker does not answer.
     """
     partition = _partition(stream)
     if partition is None:
@@ -37,7 +42,7 @@ async def reread(config: KafkaConfig, stream: str, position: int) -> Message | N
             f"Kafka at {config.address} does not tell what lies at offset {position} of {stream}: "
             f"{why}"
         ) from error
-    if record is None:
+    if record is None or (isinstance(record, BrokenRecord) and record.value is None):
         return None
     return Message(partition.topic, record.value, record.key, record.headers)
 
@@ -54,7 +59,8 @@ async def _found(config: KafkaConfig, partition: TopicPartition, position: int) 
         (topic,) = await client.describe_topics([partition.topic])
     if partition.partition not in [one["partition"] for one in topic["partitions"]]:
         return None
-    reader = await new_reader(config)
+    reading = Reading(config.max_batch_bytes)
+    reader = await new_reader(config, reading, Link(config.address))
     try:
         return await _record(reader, partition, position)
     finally:

@@ -101,7 +101,11 @@ class Sendings:
 
 @dataclass(slots=True, eq=False)
 class Parcel:
-    """A message on its way to a partition."""
+    """A message on its way to a partition.
+
+    sent_on: it is one that was received; whatever its size, somebody has sent it before.
+    compressed: it was too large as it is, and is tried in a compressed batch.
+    """
 
     sending: Sending
     index: int
@@ -109,6 +113,8 @@ class Parcel:
     value: bytes | None
     headers: list[Header]
     timestamp: int | None = None
+    sent_on: bool = False
+    compressed: bool = False
     handed_over: bool = False
     settled: bool = False
 

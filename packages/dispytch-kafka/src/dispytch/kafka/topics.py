@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dispytch.exceptions import BrokerUnreachable, TopologyError
 from dispytch.kafka.clients import admin
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import AdminClient, new_topic
+from dispytch.kafka.driver import AdminClient, message_limits, new_topic
 from dispytch.kafka.failures import KafkaError
+from dispytch.kafka.limits import NOTHING, Carrying, room_for, warn_of_narrow
 from dispytch.kafka.topic_names import check_topic_name
 
 _READY, _UNKNOWN, _EXISTS, _TIMED_OUT, _NOT_CONTROLLER = 0, 3, 36, 7, 41
@@ -21,8 +22,10 @@ class Topics:
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
 
-    async def prepare(self, names: Collection[str]) -> None:
+    async def prepare(self, names: Collection[str], carrying: Carrying = NOTHING) -> None:
         """Return when these topics can be used, or need not be looked for.
+
+        Those that carry events are made with room for whatever their sources take.
 
         Raises:
             TopologyError: a name that Kafka cannot have, a topic that is missing and may not be
@@ -36,9 +39,12 @@ class Topics:
         reason: Exception | None = None
         try:
             async with admin(self._config) as client, asyncio.timeout(self._config.connect_timeout):
-                while missing := await self._not_ready(client, names):
-                    await self._make(client, missing)
-                    await asyncio.sleep(_PAUSE)
+                others = [name for name in names if name not in carrying.carriers]
+                await self._ensure(client, others, None)
+                limits = await carrying.limits(client)
+                carriers = [name for name in names if name in carrying.carriers]
+                await self._ensure(client, carriers, room_for(limits))
+                warn_of_narrow(limits, await message_limits(client, carriers))
                 return
         except (TimeoutError, KafkaError) as error:
             reason = error
@@ -46,6 +52,11 @@ class Topics:
             f"Kafka at {self._config.address} did not make the topics {sorted(names)} ready "
             f"within {self._config.connect_timeout:g} s: {reason!r}"
         ) from reason
+
+    async def _ensure(self, client: AdminClient, names: Collection[str], limit: int | None) -> None:
+        while names and (missing := await self._not_ready(client, names)):
+            await self._make(client, missing, limit)
+            await asyncio.sleep(_PAUSE)
 
     async def _not_ready(self, client: AdminClient, names: Collection[str]) -> list[str]:
         """Those that do not exist; waits for those that only lack a leader."""
@@ -63,10 +74,10 @@ class Topics:
                 return missing
             await asyncio.sleep(_PAUSE)
 
-    async def _make(self, client: AdminClient, names: Collection[str]) -> None:
+    async def _make(self, client: AdminClient, names: Collection[str], limit: int | None) -> None:
         config = self._config
         answer = await client.create_topics(
-            [new_topic(name, config.partitions, config.replication_factor) for name in names]
+            [new_topic(name, config.partitions, config.replication_factor, limit) for name in names]
         )
         for topic in answer.to_object()["topic_errors"]:
             if topic["error_code"] not in (_READY, _EXISTS, _TIMED_OUT, _NOT_CONTROLLER):
