@@ -1,18 +1,20 @@
 """A real schema registry, and Confluent's own serializers beside it."""
 
 import asyncio
+import json
 from typing import Any, Literal
+from uuid import uuid4
 
 import pytest
 from brokers.broker import Broker
-from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.type.money_pb2 import Money
 from pydantic import TypeAdapter
 
 from dispytch import Event, EventBase, EventEmitter, EventListener, HandlerGroup
-from dispytch.exceptions import RegistryUnavailable, SchemaRefused
+from dispytch.exceptions import DecodeError, RegistryUnavailable, SchemaRefused
 from dispytch.serialization import (
     AvroCodec,
     ConfluentRegistry,
@@ -105,6 +107,55 @@ async def test_confluents_serializers_and_ours_are_the_same(url: str, unique: st
     assert bound.encode(model(**body)) == theirs
     assert bound.decode(theirs) == model(**body)
     assert AvroDeserializer(client)(theirs, context) == body
+
+
+async def test_schemas_that_refer_to_others_are_read_as_confluent_reads_them(
+    url: str, unique: str
+) -> None:
+    client = SchemaRegistryClient({"url": url})
+    context = SerializationContext(f"prices.{unique}", MessageField.VALUE)
+
+    def registered(name: str, version: int, *references: SchemaReference, **fields: Any) -> Schema:
+        of = [{"name": field, "type": kind} for field, kind in fields.items()]
+        text = json.dumps({"type": "record", "name": f"acme.{name}", "fields": of})
+        schema = Schema(text, "AVRO", list(references))
+        client.register_schema(f"{name}.{unique}", schema)
+        found = client.lookup_schema(f"{name}.{unique}", schema)
+        assert found.version == version
+        return schema
+
+    def reference(name: str, version: int) -> SchemaReference:
+        return SchemaReference(f"acme.{name}", f"{name}.{unique}", version)
+
+    registered("Place", 1, street="string")
+    registered("Place", 2, street="string", zip="int")
+    registered("Person", 1, reference("Place", 2), name="string", home="acme.Place")
+    order = registered(
+        "Order",
+        1,
+        reference("Person", 1),
+        reference("Place", 2),
+        by="acme.Person",
+        to={"type": "array", "items": "acme.Place"},
+    )
+    home = {"street": "Main", "zip": 1}
+    body = {"by": {"name": "Ada", "home": home}, "to": [home, home]}
+    data = AvroSerializer(client, order, conf={"auto.register.schemas": True})(body, context)
+    assert data is not None
+    assert AvroDeserializer(client)(data, context) == body
+    codec = RegistryCodec(AvroCodec(), ConfluentRegistry(url))
+    await codec.learn_schema(int.from_bytes(data[1:5], "big"))
+    assert codec.bind(dict, TypeAdapter(dict[str, Any])).decode(data) == body
+    await codec.close()
+
+
+async def test_ids_that_the_registry_does_not_have_are_undecodable(url: str) -> None:
+    registry = ConfluentRegistry(url)
+    with pytest.raises(DecodeError, match="has no schema with the id 4000000000"):
+        await registry.schema(4_000_000_000, "AVRO")
+    with pytest.raises(DecodeError):
+        await registry.schema(uuid4(), "AVRO")
+    await registry.close()
 
 
 async def test_a_schema_that_is_not_compatible_is_refused_and_nothing_is_sent(

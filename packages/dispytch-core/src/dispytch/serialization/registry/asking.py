@@ -22,9 +22,9 @@ _AT_ONCE: Final = 64
 _PATIENCE: Final = 1.0
 """For how long a question is waited for; it goes on after that, and who asked comes again."""
 
-_FAILURES_AT_ONCE: Final = 100
-_FAILURES_PER_SECOND: Final = 50.0
-"""How many questions may fail, be it that each of them is another one."""
+_REFUSALS_AT_ONCE: Final = 100
+_REFUSALS_PER_SECOND: Final = 50.0
+"""To how many questions, each another one, a registry may say that it has no such schema."""
 
 
 class Asking:
@@ -72,8 +72,8 @@ class PatientAsking(Asking):
     One that the registry could not be asked waits 0.5 s, then twice as long each time, up to 30 s;
     whoever asks meanwhile is told how long that still is. One that it cannot answer is not asked
     again for 30 s. Nobody waits for a slow answer: it is taken when it comes. Other questions go
-    on; only when very many have failed within a second, each of them another one, does a new one
-    wait for a moment.
+    on. Only when the registry has lately had no answer to very many of them, each another one, is
+    a new one refused without having been asked.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -81,8 +81,7 @@ class PatientAsking(Asking):
         self._clock = clock
         self._pauses: Kept[_Pause] = Kept(_REMEMBERED)
         self._refusals: Kept[str] = Kept(_REMEMBERED, seconds=_REFUSED_SECONDS, clock=clock)
-        self._room = float(_FAILURES_AT_ONCE)
-        self._room_at = clock()
+        self._room = _Room(clock)
         self._began: dict[Hashable, float] = {}
 
     async def ask(self, key: Hashable, question: Callable[[], Awaitable[None]]) -> None:
@@ -95,12 +94,11 @@ class PatientAsking(Asking):
         refusal = self._refusals.get(key)
         if refusal is not None:
             raise DecodeError(refusal)
-        pause = self._pauses.get(key)
-        if pause is not None and (left := pause.until - self._clock()) > 0:
-            raise RegistryUnavailable(pause.text, left)
         now = self._clock()
+        pause = self._pauses.get(key)
+        if pause is not None and pause.until > now:
+            raise RegistryUnavailable(pause.text, pause.until - now)
         if key not in self._running:
-            self._take_room(now)
             self._began[key] = now
         try:
             async with asyncio.timeout(self._began[key] + _PATIENCE - now):
@@ -111,11 +109,18 @@ class PatientAsking(Asking):
             ) from None
 
     async def _asked(self, key: Hashable, question: Callable[[], Awaitable[None]]) -> None:
+        async def if_there_is_room() -> None:
+            self._room.check()
+            await question()
+
         try:
-            await super()._asked(key, question)
+            await super()._asked(key, if_there_is_room)
+        except _NotAsked:
+            raise
         except DecodeError as error:
             self._pauses.drop(key)
             self._refusals.keep(key, str(error))
+            self._room.take()
             raise
         except RegistryUnavailable as error:
             before = self._pauses.get(key)
@@ -124,24 +129,44 @@ class PatientAsking(Asking):
             error.seconds = seconds
             raise
         self._pauses.drop(key)
-        self._room += 1
 
     def _answered(self, key: Hashable, task: "asyncio.Task[Any]") -> None:
         super()._answered(key, task)
         if key not in self._running:
             self._began.pop(key, None)
 
-    def _take_room(self, now: float) -> None:
-        """Have room for one more failure; what does not fail gives it back."""
-        gained = (now - self._room_at) * _FAILURES_PER_SECOND
-        self._room, self._room_at = min(float(_FAILURES_AT_ONCE), self._room + gained), now
-        if self._room < 1:
-            raise RegistryUnavailable(
-                f"the schema registry is asked for no more than {_FAILURES_PER_SECOND:g} schemas a "
-                "second, as long as it does not have them",
-                _FIRST_PAUSE,
+
+class _NotAsked(DecodeError):
+    """A question that the registry was spared."""
+
+
+class _Room:
+    """How many more refusals there may be."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._left = float(_REFUSALS_AT_ONCE)
+        self._at = clock()
+
+    def check(self) -> None:
+        """Go on if there is room for one.
+
+        Raises:
+            _NotAsked: there is none.
+        """
+        now = self._clock()
+        gained = (now - self._at) * _REFUSALS_PER_SECOND
+        self._left, self._at = min(float(_REFUSALS_AT_ONCE), self._left + gained), now
+        if self._left < 1:
+            raise _NotAsked(
+                "the schema registry was not asked for the schema of this body: it has lately had "
+                f"none of very many others, and is asked for no more than {_REFUSALS_PER_SECOND:g} "
+                "such a second; replay the event when that is over"
             )
-        self._room -= 1
+
+    def take(self) -> None:
+        """There was one."""
+        self._left -= 1
 
 
 @dataclass(frozen=True, slots=True)
