@@ -637,3 +637,42 @@ async def test_a_broker_that_is_slow_makes_no_dead_letter_whatever_retry_on_says
         assert len(probe.failed) == 2
         assert not probe.dead_lettered
         assert probe.emitted.of(Note) == [Note(text="hello")]
+
+
+@pytest.mark.parametrize("under_test", [False, True])
+async def test_a_handler_that_is_added_after_the_start_is_refused(
+    url: str, under_test: bool
+) -> None:
+    outer, inner = HandlerGroup(), HandlerGroup(default_topic="orders")
+    inner.handler()(lambda: None)
+    outer.add_handler_group(inner)
+    listener = listening(url, outer)
+
+    def late() -> None: ...
+
+    async with listener.test() if under_test else listener:
+        for add in (
+            lambda: inner.handler()(late),
+            lambda: outer.handler(topic="others")(late),
+            lambda: outer.add_handler_group(HandlerGroup()),
+            lambda: listener.add_handler_group(HandlerGroup()),
+        ):
+            with pytest.raises(InvalidHandler, match=r"after the listener .* has started.*import"):
+                add()
+    inner.handler(event="placed")(late)
+    async with listener:
+        pass
+
+
+async def test_a_start_that_fails_leaves_the_groups_open(url: str) -> None:
+    group = HandlerGroup(default_topic="orders")
+
+    def broken() -> None:
+        raise LookupError
+
+    @group.handler()
+    async def handle(made: Annotated[None, Dependency(broken, scope="app")]) -> None: ...
+
+    with pytest.raises(DependencyError):
+        await listening(url, group).listen()
+    group.handler(event="placed")(lambda: None)

@@ -104,7 +104,11 @@ class EventListener:
         self.overrides: Overrides = Overrides()
 
     def add_handler_group(self, group: HandlerGroup) -> None:
-        """Take the handlers of a group; those that it is given later too, until the start."""
+        """Take the handlers of a group; those that it is given later too, until the start.
+
+        Raises:
+            InvalidHandler: the listener runs already.
+        """
         self._handlers.add_handler_group(group)
 
     async def listen(self) -> None:
@@ -211,7 +215,9 @@ class EventListener:
         if self._service is not None:
             raise AlreadyRunning("the listener is running already: enter it once")
         routes, wiring = self._wired(self.overrides)
-        self._service = Service(self._settings, routes, wiring.app_steps, self.outcomes)
+        self._service = self._using(
+            Service(self._settings, routes, wiring.app_steps, self.outcomes)
+        )
         try:
             await self._service.start()
         except BaseException:
@@ -243,7 +249,15 @@ class EventListener:
         overrides.update(self.overrides)
         overrides.update(more)
         routes, wiring = self._wired(overrides)
-        return Service(settings, routes, wiring.app_steps, outcomes, clock=clock, observer=observer)
+        return self._using(
+            Service(settings, routes, wiring.app_steps, outcomes, clock=clock, observer=observer)
+        )
+
+    def _using(self, service: Service) -> Service:
+        """The service; while it runs, no handlers can be added, as they would never run."""
+        self._handlers.begin_use(service)
+        service.when_ended(lambda: self._handlers.end_use(service))
+        return service
 
     def _wired(self, overrides: Overrides) -> tuple[Sequence[PlannedRoute], Wiring]:
         wiring = Wiring(PROVIDED, overrides)

@@ -92,6 +92,7 @@ class Service:
         self.home: Final = HomeLoop("the listener")
         self._running: _Running | None = None
         self._life: asyncio.Task[None] | None = None
+        self._at_the_end: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         """Begin to live, in a task of its own; return once the group is joined.
@@ -104,6 +105,7 @@ class Service:
         """
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._life = life = asyncio.create_task(self._live(started), name="dispytch-service")
+        life.add_done_callback(self._end)
         try:
             await asyncio.wait({life, started}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
@@ -130,8 +132,11 @@ class Service:
 
     def when_ended(self, call: Callable[[], None]) -> None:
         """Have something called when it has ended."""
-        if self._life is not None:
-            self._life.add_done_callback(lambda _: call())
+        self._at_the_end.append(call)
+
+    def _end(self, _: object) -> None:
+        for call in self._at_the_end:
+            call()
 
     @property
     def has_ended(self) -> bool:

@@ -2,7 +2,7 @@
 
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -26,7 +26,8 @@ def text_of(value: Any) -> str:
         return text_of(value.value)
     if isinstance(value, bytes | bytearray):
         return _decoded(value)
-    if (fault := _fault_of(cast("type", type(value)))) is not None:
+    whole: object = value
+    if (fault := _fault_of(type(whole))) is not None:
         raise NoText(fault)
     return str(value)
 

@@ -98,13 +98,13 @@ class Trial:
         service = self._make(self._settings, self.outcomes, clock, self.recorder)
         self.recorder.know(service.handlers)
         self._topics = service.topics
+        service.when_ended(self._ring)
         self._service = service
         try:
             await service.start()
         except BaseException:
             self._service = None
             raise
-        service.when_ended(self._ring)
 
     async def stop(self, *, at_once: bool = False) -> None:
         """End the service: drained, or cut off. Raises what it has ended of."""

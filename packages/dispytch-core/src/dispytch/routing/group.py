@@ -1,9 +1,10 @@
 """Handlers, collected where they are written."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Final, TypeVar
+from weakref import WeakSet
 
 from dispytch.batch import Batch
 from dispytch.dead_letters import FailurePolicy, checked
@@ -54,6 +55,7 @@ class HandlerGroup:
         self._middlewares = checked_middlewares(middlewares)
         self._upcasts = _checked_upcasts(upcasts)
         self._members: list[Registration | HandlerGroup] = []
+        self._users: WeakSet[Hashable] = WeakSet()
 
     def handler(
         self,
@@ -85,7 +87,8 @@ class HandlerGroup:
         middlewares: around this handler, within those of its groups, the first one outermost.
 
         Raises:
-            InvalidHandler: options that contradict each other or make no sense.
+            InvalidHandler: options that contradict each other or make no sense; a listener of this
+                group runs already.
         """
 
         if misplaced:
@@ -95,6 +98,7 @@ class HandlerGroup:
             )
 
         def register(function: F) -> F:
+            self._check_unused(f"handler {full_name_of(function)}")
             try:
                 _check_text("topic", topic)
                 _check_text("event", event)
@@ -120,13 +124,31 @@ class HandlerGroup:
         """Take another group within this one: this one's prefix and defaults reach it too.
 
         Raises:
-            InvalidHandler: the group would hold itself.
+            InvalidHandler: the group would hold itself; a listener of this one runs already.
         """
         if not isinstance(group, HandlerGroup):
             raise InvalidHandler(f"a handler group is taken here, not {group!r}")
         if group is self or self in group.groups():
             raise InvalidHandler("a handler group cannot hold itself")
+        self._check_unused("a handler group")
         self._members.append(group)
+
+    def begin_use(self, user: Hashable) -> None:
+        """Take no more handlers, here and within, while somebody handles events with them."""
+        for group in (self, *self.groups()):
+            group._users.add(user)
+
+    def end_use(self, user: Hashable) -> None:
+        """Take handlers again."""
+        for group in (self, *self.groups()):
+            group._users.discard(user)
+
+    def _check_unused(self, what: str) -> None:
+        if self._users:
+            raise InvalidHandler(
+                f"{what} is added after the listener of its group has started, so it would never "
+                "get an event; add it before the start: import the module that it is in first"
+            )
 
     def groups(self) -> Iterator["HandlerGroup"]:
         """Every group within, at any depth."""
