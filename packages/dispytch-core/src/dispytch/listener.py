@@ -13,6 +13,7 @@ from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
 from dispytch.delivery import Observer, Ordering, Outcomes
 from dispytch.dependencies import Overrides, Wiring
 from dispytch.dependencies.dependency import Provider
+from dispytch.dependencies.dependency import checked as checked_dependencies
 from dispytch.exceptions import AlreadyRunning, InvalidHandler, NotRunning
 from dispytch.health import Health
 from dispytch.middleware import Middleware
@@ -44,6 +45,7 @@ class EventListener:
     retry, dead_letter: for handlers that say nothing of it; see `RetryPolicy`, `FailurePolicy`.
     unhandled: what becomes of events that no handler takes.
     middlewares: around every handler, the first one outermost.
+    dependencies: run before every handler, in their order, see `HandlerGroup.handler`.
     drain_timeout: seconds that running handlers have to finish when the listener stops or a
         partition is revoked.
     start_at: where a group that is new to a topic begins.
@@ -72,6 +74,7 @@ class EventListener:
         dead_letter: FailurePolicy = DeadLetterTopic(),  # noqa: B008 - it is frozen
         unhandled: Unhandled = "ignore",
         middlewares: Sequence[Middleware] = (),
+        dependencies: Sequence[Any] = (),
         drain_timeout: float = 30.0,
         start_at: StartAt = "earliest",
         stuck_after: float = 300.0,
@@ -96,6 +99,7 @@ class EventListener:
             dead_letter=dead_letter,
             unhandled=unhandled,
             middlewares=middlewares,
+            dependencies=checked_dependencies(dependencies),
             circuit_breaker=circuit_breaker,
         )
         self._handlers = HandlerGroup()
@@ -272,7 +276,9 @@ class EventListener:
 
     def _planned(self, wiring: Wiring) -> Sequence[PlannedRoute]:
         registrations = self._handlers.registrations()
-        routes = plan_routes(registrations, wiring, self._settings.middlewares)
+        routes = plan_routes(
+            registrations, wiring, self._settings.middlewares, self._settings.dependencies
+        )
         backend = self._settings.backend
         for route in routes:
             if route.pattern is not None and not backend.features.wildcards:

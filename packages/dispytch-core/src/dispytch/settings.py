@@ -7,6 +7,7 @@ from typing import Final, cast
 from dispytch.circuit_breaker import CircuitBreaker
 from dispytch.dead_letters import FailurePolicy, Unhandled, checked, checked_unhandled
 from dispytch.delivery import Ordering
+from dispytch.dependencies.dependency import Marker
 from dispytch.exceptions import ConfigurationError
 from dispytch.middleware import Middleware
 from dispytch.middleware import checked as checked_middlewares
@@ -37,6 +38,7 @@ class Settings:
     dead_letter: FailurePolicy
     unhandled: Unhandled
     middlewares: Sequence[Middleware]
+    dependencies: tuple[Marker, ...]
     drain_timeout: float
     start_at: StartAt
     stuck_after: float

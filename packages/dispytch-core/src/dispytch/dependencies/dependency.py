@@ -1,8 +1,8 @@
 """How a parameter asks for what a function makes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from dispytch.exceptions import DependencyError
 
@@ -64,3 +64,20 @@ def Dependency(  # noqa: N802
             "Dependency: what is app-scoped is made once; use_cache=False contradicts scope='app'"
         )
     return Marker(func, use_cache, thread, scope)
+
+
+def checked(dependencies: object) -> tuple[Marker, ...]:
+    """What ``dependencies=[...]`` holds: dependencies that run before a handler.
+
+    Raises:
+        DependencyError: something else than what `Dependency` returns.
+    """
+    if not isinstance(dependencies, Sequence) or isinstance(dependencies, str):
+        raise DependencyError(
+            f"dependencies takes a list, as in [Dependency(f)], not {dependencies!r}"
+        )
+    markers = tuple(cast("Sequence[object]", dependencies))
+    for one in markers:
+        if not isinstance(one, Marker):
+            raise DependencyError(f"dependencies takes Dependency(...), not {one!r}")
+    return cast("tuple[Marker, ...]", markers)

@@ -92,6 +92,10 @@ class Graph:
             thread=thread,
         )
 
+    def need(self, marker: Marker, path: Path) -> None:
+        """Have a dependency made whose value nobody takes."""
+        self._result(marker, path)
+
     def _arguments(self, func: Callable[..., Any], path: Path) -> tuple[Argument, ...]:
         arguments: list[Argument] = []
         by_position = True

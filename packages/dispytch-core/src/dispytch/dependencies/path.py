@@ -31,6 +31,10 @@ class Path:
         """On to a parameter of the last callable."""
         return replace(self, text=f"{self.text} → parameter `{name}`")
 
+    def listed(self, place: int) -> "Path":
+        """On to one of those that run before the handler."""
+        return replace(self, text=f"{self.text} → dependencies[{place}]")
+
     @property
     def asking(self) -> str:
         """The name of the callable that the last parameter is of."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dispytch.dependencies.callables import full_name_of
-from dispytch.dependencies.dependency import Provider
+from dispytch.dependencies.dependency import Marker, Provider
 from dispytch.dependencies.graph import Graph
 from dispytch.dependencies.kind import kind_of
 from dispytch.dependencies.overrides import Replacing
@@ -38,6 +38,7 @@ class Wiring:
         pattern: TopicPattern | None = None,
         *,
         batch: bool = False,
+        before: Sequence[Marker] = (),
     ) -> Plan:
         """Find out how to provide every parameter of a handler and of its dependencies.
 
@@ -48,6 +49,8 @@ class Wiring:
 
         ``batch``: the handler takes ``list[Event[Body]]``, or a ``Sequence``, and nothing that
         belongs to one event alone.
+
+        ``before``: dependencies that run first, in their order, and whose values nobody takes.
 
         A bare ``Event`` asks for plain data in the handler; in a dependency it takes the body as
         the others ask for it.
@@ -68,6 +71,8 @@ class Wiring:
         graph = Graph(
             self._provided, self._replacing, given, self._app, topic, pattern, batch=batch
         )
+        for place, marker in enumerate(before):
+            graph.need(marker, path.listed(place))
         call = graph.call(kind, handler, path, thread=not kind.waits)
         if batch and not graph.takes_event:
             raise InvalidHandler(

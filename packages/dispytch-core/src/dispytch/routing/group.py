@@ -3,12 +3,13 @@
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from dispytch.batch import Batch
 from dispytch.dead_letters import FailurePolicy, checked
 from dispytch.dependencies.callables import full_name_of
+from dispytch.dependencies.dependency import checked as checked_dependencies
 from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Middleware
 from dispytch.middleware import checked as checked_middlewares
@@ -29,6 +30,7 @@ class HandlerGroup:
         hold wildcards and fields.
     dead_letter: for handlers within that say nothing of it, see `FailurePolicy`.
     middlewares: around every handler within, the first one outermost.
+    dependencies: run before every handler within, see `handler`.
     upcasts: for events of older versions, see `upcast`; for every handler within.
     """
 
@@ -40,6 +42,7 @@ class HandlerGroup:
         prefix: str = "",
         dead_letter: FailurePolicy | None = None,
         middlewares: Sequence[Middleware] = (),
+        dependencies: Sequence[Any] = (),
         upcasts: Sequence[Upcast] = (),
     ) -> None:
         for option, value in (
@@ -53,6 +56,7 @@ class HandlerGroup:
         self._prefix = prefix
         self._dead_letter = None if dead_letter is None else checked(dead_letter)
         self._middlewares = checked_middlewares(middlewares)
+        self._dependencies = checked_dependencies(dependencies)
         self._upcasts = _checked_upcasts(upcasts)
         self._members: list[Registration | HandlerGroup] = []
         self._users: WeakSet[Hashable] = WeakSet()
@@ -71,6 +75,7 @@ class HandlerGroup:
         answers: bool | None = None,
         batch: Batch | None = None,
         middlewares: Sequence[Middleware] = (),
+        dependencies: Sequence[Any] = (),
     ) -> Callable[[F], F]:
         """Register the decorated function, async or not; it stays callable as it is.
 
@@ -85,6 +90,8 @@ class HandlerGroup:
             given it does, unless its return annotation is None.
         batch: have it take ``list[Event[Body]]``, see `Batch`; it answers no requests then.
         middlewares: around this handler, within those of its groups, the first one outermost.
+        dependencies: `Dependency(...)` whose values nobody takes, as for a check. They run in
+            their order, after those of the groups and before what the handler asks for.
 
         Raises:
             InvalidHandler: options that contradict each other or make no sense; a listener of this
@@ -112,6 +119,7 @@ class HandlerGroup:
                     answers=_answers(answers),
                     batch=_batch(batch),
                     middlewares=checked_middlewares(middlewares),
+                    dependencies=checked_dependencies(dependencies),
                 )
             except ConfigurationError as error:
                 raise InvalidHandler(f"handler {full_name_of(function)}: {error}") from error
@@ -181,6 +189,7 @@ class HandlerGroup:
             topic=None if inner.topic is None else self._prefix + inner.topic,
             dead_letter=self._dead_letter if inner.dead_letter is None else inner.dead_letter,
             middlewares=self._middlewares + inner.middlewares,
+            dependencies=self._dependencies + inner.dependencies,
             upcasts=self._upcasts + inner.upcasts,
         )
 

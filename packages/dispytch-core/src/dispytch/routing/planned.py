@@ -12,6 +12,7 @@ from dispytch.batch import NextBatch, alone, wrap_batch
 from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies import Plan, Wiring, bind
 from dispytch.dependencies.callables import identity_of
+from dispytch.dependencies.dependency import Marker
 from dispytch.exceptions import ConfigurationError, InvalidHandler
 from dispytch.middleware import Middleware, provided_within, wrap
 from dispytch.replies import ReplyWriter
@@ -97,13 +98,15 @@ def plan_routes(
     registrations: Iterable[Registration],
     wiring: Wiring,
     middlewares: Sequence[Middleware] = (),
+    dependencies: Sequence[Marker] = (),
 ) -> Sequence[PlannedRoute]:
     """Compile and check every handler.
 
     Handlers of one name, as a factory makes them, are told apart by a number: the name is how a
     dead letter finds its handler again.
 
-    ``middlewares`` are around all of them, beside their own.
+    ``middlewares`` are around all of them, beside their own; ``dependencies`` run before those of
+    each.
 
     Raises:
         InvalidHandler: a handler without topic, with a pattern that cannot be read, or with a
@@ -122,7 +125,8 @@ def plan_routes(
         if registration.batch is not None:
             going_around_batches(name, around)
         given = provided_within(around)
-        planned.append(_planned(name, registration, wiring, given))
+        before = (*dependencies, *registration.dependencies)
+        planned.append(_planned(name, registration, wiring, given, before))
     return planned
 
 
@@ -137,7 +141,11 @@ def _check_first(registration: Registration, known: set[object]) -> None:
 
 
 def _planned(
-    name: str, registration: Registration, wiring: Wiring, given: Collection[type]
+    name: str,
+    registration: Registration,
+    wiring: Wiring,
+    given: Collection[type],
+    before: Sequence[Marker],
 ) -> PlannedRoute:
     if not registration.topic:
         raise InvalidHandler(
@@ -146,14 +154,14 @@ def _planned(
         )
     pattern = _pattern(registration, registration.topic)
     batch = registration.batch is not None
-    plan = wiring.plan(registration.handler, given, registration.topic, pattern, batch=batch)
+    topic = registration.topic
+    plan = wiring.plan(registration.handler, given, topic, pattern, batch=batch, before=before)
     adapter = _adapter(registration, plan.body)
     upcasts = plan_upcasts(registration, plan.body)
     result = Result.of(registration.handler, registration.answers, registration.name)
     if batch and result is not None:
         check_answers_nothing(registration)
         result = None
-    topic = registration.topic
     return PlannedRoute(name, registration, topic, pattern, plan, adapter, upcasts, result)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from dispytch.batch import Batch
 from dispytch.dead_letters import FailurePolicy
 from dispytch.dependencies.callables import full_name_of
+from dispytch.dependencies.dependency import Marker
 from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
 from dispytch.upcasts import Upcast
@@ -31,6 +32,7 @@ class Registration:
     middlewares: tuple[Middleware, ...] = ()
     upcasts: tuple[Upcast, ...] = ()
     batch: Batch | None = None
+    dependencies: tuple[Marker, ...] = ()
 
     @property
     def name(self) -> str:
