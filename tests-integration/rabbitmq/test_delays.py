@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from urllib.parse import urlsplit
 
 import pytest
 from brokers.local_rabbitmq import LocalRabbitMQ
@@ -9,7 +10,7 @@ from rabbitmq.setting import QUORUM_SETTLES, delete_queue, setting, take, until,
 
 from dispytch.exceptions import SendError, TransportError
 from dispytch.messages import Message
-from dispytch.rabbitmq import RabbitMQBackend, RabbitMQEventConfig
+from dispytch.rabbitmq import RabbitMQBackend, RabbitMQEventConfig, delays
 from dispytch.transport import Topology
 
 RETRY_AFTER = "dead_letter_worker_publisher_confirm_timeout"
@@ -152,3 +153,30 @@ async def test_leaving_the_producer_waits_for_what_is_being_delayed(url: str) ->
         await until(sending.done)
         await sending
         assert values(await take(consumer, 100)) == list(range(100))
+
+
+async def test_delay_queues_of_topics_that_come_and_go_do_not_stay(
+    node: LocalRabbitMQ, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, milliseconds in (("WEEK", 2000), ("_LEFT_ALONE", 2000), ("_DAY", 500)):
+        monkeypatch.setattr(delays, name, milliseconds)
+    async with setting(url, "?queue_type=classic") as at:
+        topics = [f"{at.topic}.{number}" for number in range(20)]
+        await at.backend.prepare(Topology(topics=tuple(topics), group="billing"))
+        consumer, producer = await at.consumer(*topics), await at.producer()
+        await producer.send([Message(topic, b"0") for topic in topics], delay=1)
+        assert delay_queues(node, url)
+        assert len(await take(consumer, 20)) == 20
+        await until(lambda: not delay_queues(node, url))
+        await producer.send([Message(topic, b"1") for topic in topics], delay=1)
+        assert set(values(await take(consumer, 20))) == {1}
+
+
+def delay_queues(node: LocalRabbitMQ, url: str) -> int:
+    vhost = urlsplit(url).path[1:]
+    return int(
+        node.eval(
+            f'length([Q || Q <- rabbit_amqqueue:list(<<"{vhost}">>), '
+            'binary:match(element(4, element(2, Q)), <<".#.delay.">>) =/= nomatch]).'
+        )
+    )

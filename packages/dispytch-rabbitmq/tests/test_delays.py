@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispytch.exceptions import TopologyError, TransportError
-from dispytch.rabbitmq.delays import LONGEST, STEPS, delay_queue, step
+from dispytch.rabbitmq.delays import LONGEST, STEPS, WEEK, delay_queue, step, week_of
 from dispytch.rabbitmq.topology import group_queues
 
 
@@ -58,6 +58,28 @@ def test_an_old_broker_is_asked_for_nothing_that_it_does_not_know() -> None:
     arguments = delay_queue("dispytch", "t", 1).arguments((3, 9))
     assert "x-dead-letter-strategy" not in arguments
     assert "x-queue-type" not in arguments
+
+
+@given(st.floats(0.001, LONGEST / 1000), st.floats(0, 4e9))
+def test_a_delay_queue_expires_a_week_after_the_last_message_was_due(
+    delay: float, now: float
+) -> None:
+    queue = delay_queue("dispytch", "t", delay, week_of(now))
+    expires = queue.arguments((3, 10)).get("x-expires")
+    if queue.week is None:
+        assert expires is None
+        assert queue.name == f"dispytch.#.delay.{queue.milliseconds}:t"
+        assert queue.milliseconds > 34 * 86_400_000, "the broker cannot count so far"
+    else:
+        last_sent = WEEK
+        assert expires >= last_sent + queue.milliseconds + WEEK
+        assert expires < 2**32
+
+
+def test_each_week_has_queues_of_its_own() -> None:
+    weeks = [week_of(n * WEEK / 1000) for n in range(3)]
+    assert weeks == [0, 1, 2]
+    assert delay_queue("dispytch", "t", 1, 2900).name == "dispytch.#.delay.1000.2900:t"
 
 
 def test_no_delay_queue_is_that_of_a_group() -> None:

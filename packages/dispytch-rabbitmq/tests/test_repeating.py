@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
@@ -100,8 +101,9 @@ def test_a_changed_key_is_written() -> None:
     assert sent_on(first).headers == {"cloudEvents_partitionkey": "other"}
 
 
-def test_what_the_broker_adds_to_a_delayed_message_is_not_read() -> None:
-    ours = {"queue": "dispytch.#.delay.5000:t", "reason": "expired", "count": 1}
+@pytest.mark.parametrize("queue", ["dispytch.#.delay.5000:t", "dispytch.#.delay.5000.2900:t"])
+def test_what_the_broker_adds_to_a_delayed_message_is_not_read(queue: str) -> None:
+    ours = {"queue": queue, "reason": "expired", "count": 1}
     first_death = {
         "x-first-death-queue": ours["queue"],
         "x-first-death-reason": "expired",

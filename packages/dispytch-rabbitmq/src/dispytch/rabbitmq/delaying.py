@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Final
 
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.declaring import declare_exchange, translated
@@ -9,6 +10,9 @@ from dispytch.rabbitmq.delays import DelayQueue
 from dispytch.rabbitmq.driver import Channel, close_channel, server_version
 from dispytch.rabbitmq.failures import AmqpError, ChannelClosed, translated_failures
 from dispytch.rabbitmq.link import Link, backoff
+
+REMEMBERED: Final = 10_000
+"""How many delay queues are known to stand before all of them are forgotten."""
 
 
 class DelayQueues:
@@ -50,6 +54,9 @@ class DelayQueues:
                 await self._declare_one(channel, queue)
             await close_channel(channel)
 
+        if len(self._standing) >= REMEMBERED:
+            # They are declared once more when they are needed.
+            self._standing.clear()
         await self._link.channel(prepare)
 
     async def _declare_one(self, channel: Channel, queue: DelayQueue) -> None:

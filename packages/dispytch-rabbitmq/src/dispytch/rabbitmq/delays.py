@@ -5,9 +5,14 @@ time, its ``x-message-ttl``, and then dead-letters it to the exchange, under its
 As all wait equally long, none stands behind one that is due later. There is one queue for each
 step of a ladder and each routing key: were it shared, then messages whose own queue is gone would
 hold up those of everybody else.
+
+Topics come and go, and their delay queues are not to stay. A queue that expires takes with it what
+waits there, and the broker counts neither publishing nor declaring a quorum queue again as use of
+it. So there is a queue for each week, made once and used in that week only: it expires when all
+that was sent there in time has long left.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from dispytch.exceptions import TransportError
@@ -29,34 +34,57 @@ STEPS: Final = (
 LONGEST: Final = 49 * _DAY
 """RabbitMQ counts a time to live in milliseconds, with 32 bits."""
 
+WEEK: Final = 7 * _DAY
+"""For how long messages are sent to one delay queue."""
+
+_LEFT_ALONE: Final = WEEK
+"""For how long at least a message waits, after it was due, for a queue that takes it."""
+
+_EXPIRES_MAX: Final = 2**32 - 1
+
 AT_LEAST_ONCE_SINCE: Final = (3, 10)
 """The version from which on quorum queues dead-letter with confirms."""
 
 
 @dataclass(frozen=True, slots=True)
 class DelayQueue:
-    """The queue that keeps messages for one routing key back for so many milliseconds."""
+    """The queue that keeps messages for one routing key back for so many milliseconds.
+
+    week: the only one in which it is used; None: it is used for ever.
+    """
 
     exchange: str
     routing_key: str
     milliseconds: int
+    week: int | None = None
 
     @property
     def name(self) -> str:
         """Its name; no group's queue has one like it, as no topic has ``#`` as a word."""
-        return f"{self.exchange}.#.delay.{self.milliseconds}:{self.routing_key}"
+        week = "" if self.week is None else f".{self.week}"
+        return f"{self.exchange}.#.delay.{self.milliseconds}{week}:{self.routing_key}"
+
+    @property
+    def expires(self) -> int | None:
+        """After how many milliseconds it goes; None: never."""
+        if self.week is None:
+            return None
+        # Those who send by different clocks do not change weeks in the same moment.
+        expires = WEEK + self.milliseconds + _LEFT_ALONE + _DAY
+        return expires if expires <= _EXPIRES_MAX else None
 
     def arguments(self, version: tuple[int, ...]) -> dict[str, Any]:
         """With what it is declared at a broker of that version.
 
-        A quorum queue keeps a message until the queue that it goes to has confirmed it. It has no
-        ``x-expires``: the broker would count only declaring as use, and drop what waits in it.
+        A quorum queue keeps a message until the queue that it goes to has confirmed it.
         """
-        back = {
+        back: dict[str, Any] = {
             "x-message-ttl": self.milliseconds,
             "x-dead-letter-exchange": self.exchange,
             "x-dead-letter-routing-key": self.routing_key,
         }
+        if self.expires is not None:
+            back["x-expires"] = self.expires
         if version < AT_LEAST_ONCE_SINCE:
             return back
         return back | {
@@ -66,14 +94,25 @@ class DelayQueue:
         }
 
 
-def delay_queue(exchange: str, routing_key: str, delay: float) -> DelayQueue:
+def week_of(seconds: float) -> int:
+    """The number of the week in which a moment lies, in seconds since the epoch."""
+    return int(seconds * 1000 // WEEK)
+
+
+def delay_queue(
+    exchange: str, routing_key: str, delay: float, week: int | None = None
+) -> DelayQueue:
     """The queue that keeps a message back for so many seconds, or a little longer.
+
+    week: the present one, for a queue that expires.
 
     Raises:
         TransportError: the delay is longer than RabbitMQ can have.
         TopologyError: the queue's name would be too long.
     """
-    queue = DelayQueue(exchange, routing_key, step(delay))
+    queue = DelayQueue(exchange, routing_key, step(delay), week)
+    if queue.expires is None:
+        queue = replace(queue, week=None)
     check_queue_name(queue.name)
     return queue
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -19,7 +20,7 @@ from dispytch.rabbitmq.bindings import routing_key
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.declaring import declare_exchange
 from dispytch.rabbitmq.delaying import DelayQueues
-from dispytch.rabbitmq.delays import delay_queue
+from dispytch.rabbitmq.delays import DelayQueue, delay_queue, week_of
 from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.failures import (
@@ -179,7 +180,7 @@ class RabbitMQProducer(Producer):
             try:
                 outgoing = _outgoing(message, batch, index, self._config)
                 if delay:
-                    outgoing.keep_back(delay_queue(outgoing.exchange, outgoing.routing_key, delay))
+                    outgoing.keep_back(self._delay_queue(outgoing, delay))
                 sending.append(outgoing)
             except TransportError as error:
                 batch.settle(index, error)
@@ -188,6 +189,11 @@ class RabbitMQProducer(Producer):
                 failure.__cause__ = error
                 batch.settle(index, failure)
         return sending
+
+    def _delay_queue(self, message: Outgoing, delay: float) -> DelayQueue:
+        # Whoever declares the queues in our place cannot do so every week.
+        week = week_of(time.time()) if self._config.declare == "auto" else None
+        return delay_queue(message.exchange, message.routing_key, delay, week)
 
     def _pump(self) -> None:
         for _ in range(_AT_ONCE):

@@ -16,7 +16,7 @@ _READ_AS_HEADERS: Final = {"type": "type", "message-id": "message_id"}
 """The headers under which properties are read where a message has no such header."""
 
 _DEATHS: Final = "x-death"
-_OUR_DELAY_QUEUE: Final = re.compile(r"\.#\.delay\.\d+:")
+_OUR_DELAY_QUEUE: Final = re.compile(r"\.#\.delay\.\d+(\.\d+)?:")
 
 
 def kept_strings(first: Properties, user: str | None) -> dict[str, str]:
