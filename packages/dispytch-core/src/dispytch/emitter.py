@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from dispytch.awaitables import awaited
 from dispytch.backends import backend_from
+from dispytch.connecting import Connect, checked_connect, waiting_producer
 from dispytch.events import EventBase
 from dispytch.exceptions import (
     AlreadyRunning,
@@ -55,6 +56,9 @@ class EventEmitter:
     source: who emits, as CloudEvents' attribute of that name.
     wire: the format of the envelope; CloudEvents by default.
     codec: the format of the body; JSON by default.
+    connect: ``"fail"``: entering fails while the broker cannot be reached. ``"wait"``: it does not,
+        and the emitter connects when it can; until then an emit waits, and fails with
+        `BrokerUnreachable` after the backend's send timeout.
 
     It belongs to the event loop in which it is entered; in any other, it raises `NotRunning`.
 
@@ -69,6 +73,7 @@ class EventEmitter:
         source: str = "dispytch",
         wire: WireFormat | None = None,
         codec: Codec | None = None,
+        connect: Connect = "fail",
     ) -> None:
         if not isinstance(source, str) or not source:
             raise ConfigurationError("an emitter's source must say who emits, as CloudEvents asks")
@@ -77,6 +82,7 @@ class EventEmitter:
         if not isinstance(codec, Codec | None):
             raise ConfigurationError(f"an emitter's codec must be a Codec, not {codec!r}")
         self._backend = backend_from(backend)
+        self._connect = checked_connect("EventEmitter", connect)
         self._codec = codec or JsonCodec()
         self._writer = EventWriter(
             wire=wire or CloudEvents(),
@@ -242,11 +248,16 @@ class EventEmitter:
 
         Raises:
             AlreadyRunning: it is connected already.
-            BrokerUnreachable: no connection within the backend's connect timeout.
+            BrokerUnreachable: no connection within the backend's connect timeout; not with
+                ``connect="wait"``.
         """
         if self._producer is not None and self._home is not None and not self._home.has_ended:
             raise AlreadyRunning("the emitter is connected already: enter it once, and share it")
-        connection = self._backend.producer()
+        connection = (
+            self._backend.producer()
+            if self._connect == "fail"
+            else waiting_producer(self._backend, name=f"the emitter {self._source!r}")
+        )
         self._producer = await connection.__aenter__()
         self._connection = connection
         self._home = HomeLoop("the emitter")

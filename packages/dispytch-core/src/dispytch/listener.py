@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dispytch.backends import backend_from
 from dispytch.circuit_breaker import CircuitBreaker
 from dispytch.clock import Clock
+from dispytch.connecting import Connect
 from dispytch.dead_letters import DeadLetterTopic, FailurePolicy, Unhandled
 from dispytch.delivery import Observer, Ordering, Outcomes
 from dispytch.dependencies import Overrides, Wiring
@@ -50,6 +51,9 @@ class EventListener:
         partition is revoked.
     start_at: where a group that is new to a topic begins.
     stuck_after: seconds after which an unsettled event makes `health` red.
+    connect: ``"fail"``: the start fails while the broker cannot be reached. ``"wait"``: it does
+        not, and the listener makes its topics and joins its group when it can; until then `health`
+        is red and says why, and emits in handlers fail as `EventEmitter` says.
     max_body_bytes: a body that is larger is not read, and counts as undecodable; 16 MiB if not
         given. With None, there is no limit but the broker's.
     circuit_breaker: pauses while everything fails, see `CircuitBreaker`; none if not given.
@@ -78,6 +82,7 @@ class EventListener:
         drain_timeout: float = 30.0,
         start_at: StartAt = "earliest",
         stuck_after: float = 300.0,
+        connect: Connect = "fail",
         max_body_bytes: int | None = MAX_BODY_BYTES,
         circuit_breaker: CircuitBreaker | None = None,
         wire: WireFormat | None = None,
@@ -92,6 +97,7 @@ class EventListener:
             drain_timeout=drain_timeout,
             start_at=start_at,
             stuck_after=stuck_after,
+            connect=connect,
             max_body_bytes=max_body_bytes,
             wire=CloudEvents() if wire is None else wire,
             codecs=codecs,

@@ -11,6 +11,7 @@ from typing import Final
 from dispytch.checkup import Checkup
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
+from dispytch.connecting import waiting_consumer, waiting_producer
 from dispytch.dead_letters import DeadLetterTopic
 from dispytch.delivery import (
     Admission,
@@ -166,7 +167,10 @@ class Service:
         # As many as events are handled at once; each is started when it is first needed.
         threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="dispytch")
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
-        producer = await stack.enter_async_context(settings.backend.producer())
+        waits = settings.connect == "wait"
+        producer = await stack.enter_async_context(
+            waiting_producer(settings.backend) if waits else settings.backend.producer()
+        )
         values = self._values(producer, stack)
         opening.step()
         of_app = await stack.enter_async_context(app_scope(self._app_steps, values, threads))
@@ -175,18 +179,26 @@ class Service:
             route.bind(self._defaults, values, threads, of_app) for route in self._planned
         )
         topics = (*router.topics, retry_topic(settings.group))
-        for topology in self._topologies(router, topics):
+        subscription = self._subscription(router, topics)
+
+        async def prepare() -> None:
+            for topology in self._topologies(router, topics):
+                opening.step()
+                try:
+                    await settings.backend.prepare(topology)
+                except TopologyError as error:
+                    raise _with_handlers(error, router) from error
             opening.step()
-            try:
-                await settings.backend.prepare(topology)
-            except TopologyError as error:
-                raise _with_handlers(error, router) from error
-        opening.step()
-        await self._prepare_last_resort(router)
+            await self._prepare_last_resort(router)
+
+        if not waits:
+            await prepare()
         partings = Partings(producer, self._outcomes, self._clock)
         engine = self._made_engine(router, partings)
         consumer = await stack.enter_async_context(
-            settings.backend.consumer(self._subscription(router, topics), engine.revoke)
+            waiting_consumer(settings.backend, subscription, engine.revoke, prepare)
+            if waits
+            else settings.backend.consumer(subscription, engine.revoke)
         )
         opening.step()
         listens_to = [*router.topics, *(pattern.text for pattern in router.patterns)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from dispytch.circuit_breaker import CircuitBreaker
+from dispytch.connecting import Connect, checked_connect
 from dispytch.dead_letters import FailurePolicy, Unhandled, checked, checked_unhandled
 from dispytch.delivery import Ordering
 from dispytch.dependencies.dependency import Marker
@@ -42,6 +43,7 @@ class Settings:
     drain_timeout: float
     start_at: StartAt
     stuck_after: float
+    connect: Connect
     max_body_bytes: int | None
     circuit_breaker: CircuitBreaker | None
     wire: WireFormat
@@ -53,6 +55,7 @@ class Settings:
         checked(self.dead_letter)
         checked_middlewares(self.middlewares)
         checked_unhandled(self.unhandled)
+        checked_connect("EventListener", self.connect)
 
     @property
     def window(self) -> int:

@@ -275,6 +275,11 @@ class Backend(ABC):
             ConfigurationError: the URL or an option in it is wrong; the text names the part.
         """
 
+    @property
+    def send_timeout(self) -> float:
+        """How many seconds `Producer.send` may take in all."""
+        return 30.0
+
     @abstractmethod
     async def ping(self) -> None:
         """Return if the broker answers.

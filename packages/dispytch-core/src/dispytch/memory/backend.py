@@ -79,6 +79,11 @@ class MemoryBackend(Backend):
         """See `Backend.from_url`; ``memory://`` alone means the broker named ``default``."""
         return cls(**dict(MemoryConfig.from_url(url)))
 
+    @property
+    def send_timeout(self) -> float:
+        """See `Backend.send_timeout`."""
+        return self.config.send_timeout
+
     async def ping(self) -> None:
         """Return: a broker in this process always answers."""
 

@@ -58,6 +58,11 @@ class KafkaBackend(Backend):
         """See `Backend.from_url`; ``kafka://`` alone means ``localhost:9092``."""
         return cls(**dict(config_from_url(url)))
 
+    @property
+    def send_timeout(self) -> float:
+        """See `Backend.send_timeout`."""
+        return self.config.send_timeout
+
     async def ping(self) -> None:
         """See `Backend.ping`."""
         async with admin(self.config):

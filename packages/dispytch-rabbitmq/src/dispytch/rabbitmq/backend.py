@@ -126,6 +126,11 @@ class RabbitMQBackend(Backend):
         """Where it leads, without the password."""
         return f"<RabbitMQBackend {self.config.address} {self.config.vhost!r}>"
 
+    @property
+    def send_timeout(self) -> float:
+        """See `Backend.send_timeout`."""
+        return self.config.send_timeout
+
     async def ping(self) -> None:
         """Return if the broker answers and lets us in."""
         link = Link(self.config, "ping")

@@ -13,6 +13,7 @@ from dispytch.exceptions import BrokerUnreachable
 from dispytch.rabbitmq import driver
 from dispytch.rabbitmq.config import RabbitMQConfig
 from dispytch.rabbitmq.driver import Channel, Connection
+from dispytch.rabbitmq.driver_log import quieten
 from dispytch.rabbitmq.failures import AmqpError, reason
 
 logger: logging.Logger = logging.getLogger("dispytch.rabbitmq")
@@ -122,6 +123,7 @@ class Link:
                 await connection.close()
 
     async def _connect(self, seconds: float) -> Connection:
+        quieten()
         try:
             async with asyncio.timeout(seconds):
                 self._connection = await driver.connect(self._config, self._name)
