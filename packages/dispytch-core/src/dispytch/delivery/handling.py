@@ -33,6 +33,7 @@ from dispytch.redelivery import Redelivery
 from dispytch.replies import too_large
 from dispytch.routing import Answering, Route
 from dispytch.serialization import Unresolved
+from dispytch.short_names import short
 from dispytch.unawaited import found as unawaited
 from dispytch.unawaited import refuse_unawaited, report_unawaited
 
@@ -290,7 +291,7 @@ class Handling:
         redelivery: Redelivery | None = None,
     ) -> Sequence[Owed]:
         self._outcomes.unhandled += 1
-        kind = (delivery.topic, envelope.type)
+        kind = short((delivery.topic, envelope.type))
         if kind not in self._unhandled and len(self._unhandled) < _UNHANDLED_KINDS_LOGGED:
             self._unhandled.add(kind)
             logger.warning(

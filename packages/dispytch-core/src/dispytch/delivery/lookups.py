@@ -8,6 +8,7 @@ from typing import Any, Final
 from dispytch.exceptions import RegistryUnavailable
 from dispytch.printable import TEXT_LIMIT, printable
 from dispytch.serialization import Unresolved, resolved
+from dispytch.short_names import short
 from dispytch.tracebacks import exc_info
 
 logger: logging.Logger = logging.getLogger("dispytch")
@@ -43,12 +44,12 @@ class Lookups:
         try:
             found = await resolved(read, missing)
         except RegistryUnavailable as error:
-            self._note(missing.about, error)
+            self._note(short(missing.about), error)
             raise
         except Exception:
-            self._unanswered.pop(missing.about, None)
+            self._unanswered.pop(short(missing.about), None)
             raise
-        self._unanswered.pop(missing.about, None)
+        self._unanswered.pop(short(missing.about), None)
         return found
 
     def _note(self, about: Hashable, error: RegistryUnavailable) -> None:

@@ -13,6 +13,7 @@ from dispytch.middleware.chain import Next
 from dispytch.middleware.kept import Kept
 from dispytch.middleware.passing import Claimant, claimant, let_pass
 from dispytch.middleware.places import Places
+from dispytch.short_names import short
 
 _ASK_AGAIN: Final = 60.0
 """Seconds after which who waits asks again, so that it waits at the broker if that wants it back.
@@ -61,7 +62,7 @@ class ConcurrencyLimit:
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Call the handler, if there is a place for it; else postpone the event."""
-        key = None if self.key is None else self.key(event)
+        key = None if self.key is None else short(self.key(event))
         by_key, now = self._kept.timed()
         who = claimant(event)
         if (key is None and self.key is not None) or who in by_key.inside:
@@ -78,7 +79,7 @@ class ConcurrencyLimit:
 
     async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
         """Call the handler, if there is a place with each key; else postpone the batch."""
-        keys = dict.fromkeys([None] if self.key is None else map(self.key, events))
+        keys = dict.fromkeys([None] if self.key is None else map(short, map(self.key, events)))
         if self.key is not None:
             keys.pop(None, None)
         by_key, now = self._kept.timed()

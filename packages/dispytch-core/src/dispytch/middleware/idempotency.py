@@ -15,6 +15,7 @@ from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
 from dispytch.failing import failure_of
 from dispytch.middleware.chain import Next
 from dispytch.middleware.kept import Kept
+from dispytch.short_names import short
 
 _DAY: Final = timedelta(days=1)
 
@@ -23,8 +24,8 @@ _DAY: Final = timedelta(days=1)
 class IdempotencyStore(Protocol):
     """Remembers keys for a while; used by many events at once.
 
-    A key is an ASCII text of any length that names a handler and an event. What a method raises
-    counts as the handler's failure.
+    A key is an ASCII text of up to 255 characters that names a handler and an event. What a method
+    raises counts as the handler's failure.
     """
 
     async def seen(self, key: str, /) -> bool:
@@ -68,11 +69,12 @@ class MemoryStore:
     async def seen(self, key: str, /) -> bool:
         """Whether the key is remembered and its time is not over."""
         expiry, now = self._kept.now()
-        return now < expiry.get(key, -inf)
+        return now < expiry.get(short(key), -inf)
 
     async def remember(self, key: str, ttl: float, /) -> None:
         """Remember the key for ``ttl`` seconds from now."""
         expiry, now = self._kept.now()
+        key = short(key)
         expiry[key] = now + ttl
         expiry.move_to_end(key)
         while len(expiry) > self._max_size or next(iter(expiry.values())) <= now:
@@ -207,12 +209,12 @@ def _skip(event: Event[Any]) -> Skip:
 def _key(event: Event[Any]) -> str | None:
     """What an event is remembered under; None when nothing tells it from others."""
     if event.source:
-        return json.dumps((event.handler, event.source, event.id))
+        return short(json.dumps((event.handler, event.source, event.id)))
     if event.id == f"{event.stream}/{event.position}":
         # The wire format made it up. A broker gives one place to several messages over time: a
         # delivery tag after a reconnect, an offset in a topic that was made again.
         return None
-    return json.dumps((event.handler, event.topic, None, event.id))
+    return short(json.dumps((event.handler, event.topic, None, event.id)))
 
 
 def _seconds(ttl: timedelta | float) -> float:

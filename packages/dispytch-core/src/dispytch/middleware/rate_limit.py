@@ -16,6 +16,7 @@ from dispytch.middleware.chain import Next
 from dispytch.middleware.kept import Kept
 from dispytch.middleware.passing import Claimant, claimant, has_not_begun, let_pass
 from dispytch.middleware.turns import Turns
+from dispytch.short_names import short
 
 _FURTHEST: Final = 3600.0
 """Seconds after which who waits asks again at the latest, so that it waits at the broker for no
@@ -73,7 +74,7 @@ class RateLimit:
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Call the handler, if it is its turn; else postpone the event."""
-        key = None if self.key is None else self.key(event)
+        key = None if self.key is None else short(self.key(event))
         by_key, now = self._kept.timed()
         who = claimant(event)
         if (key is None and self.key is not None) or who in by_key.inside:
@@ -91,7 +92,7 @@ class RateLimit:
 
     async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
         """Call the handler, if it is its turn for each key; else postpone the batch."""
-        keys = dict.fromkeys([None] if self.key is None else map(self.key, events))
+        keys = dict.fromkeys([None] if self.key is None else map(short, map(self.key, events)))
         if self.key is not None:
             keys.pop(None, None)
         by_key, now = self._kept.timed()

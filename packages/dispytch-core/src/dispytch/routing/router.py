@@ -9,6 +9,7 @@ from dispytch.messages import Delivery
 from dispytch.routing.route import Route
 from dispytch.routing.table import Routes, Table
 from dispytch.routing.trie import Trie
+from dispytch.short_names import is_short
 from dispytch.topics import Shape, TopicPattern, segments_of
 
 REMEMBERED: Final = 10_000
@@ -71,9 +72,11 @@ class Router:
         return () if table is None else table.find(event_type)
 
     def _learnt(self, topic: str) -> Table | None:
-        if len(self._known) - len(self._named) >= REMEMBERED:
-            self._known = dict(self._named)
-        table = self._known[topic] = self._made(topic)
+        table = self._made(topic)
+        if is_short(topic):
+            if len(self._known) - len(self._named) >= REMEMBERED:
+                self._known = dict(self._named)
+            self._known[topic] = table
         return table
 
     def _made(self, topic: str) -> Table | None:

@@ -7,10 +7,12 @@ from pydantic import TypeAdapter
 
 from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError
+from dispytch.printable import quoted
 from dispytch.serialization.codec import BodyCodec, Change, Codec
 from dispytch.serialization.formats.json import JsonCodec
 from dispytch.serialization.raw import RawBody, is_raw, raw_kind
 from dispytch.serialization.validation import validated
+from dispytch.short_names import is_short
 
 _REMEMBERED: Final = 256
 """How many spellings of content types are kept in mind; foreign producers may invent more."""
@@ -46,10 +48,10 @@ class Codecs:
         codec = next(written, None) or next(read, None)
         if codec is None:
             raise DecodeError(
-                f"no codec reads the content type {content_type!r}; there are: "
+                f"no codec reads the content type {quoted(content_type)}; there are: "
                 + ", ".join(codec.content_type for codec in self.all)
             )
-        if len(self._by_type) < _REMEMBERED:
+        if len(self._by_type) < _REMEMBERED and is_short(content_type):
             self._by_type[content_type] = codec
         return codec
 
@@ -100,7 +102,7 @@ class Bodies:
 
     def _find(self, content_type: str | None) -> BodyCodec:
         codec = self._for(content_type)
-        if len(self._decoders) < _REMEMBERED:
+        if len(self._decoders) < _REMEMBERED and is_short(content_type):
             self._decoders[content_type] = codec.decode
         return codec
 

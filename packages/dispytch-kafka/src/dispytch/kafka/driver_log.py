@@ -4,7 +4,10 @@ import logging
 import time
 from typing import Final
 
+from dispytch.short_names import short
+
 _INTERVAL: Final = 10.0
+_REMEMBERED: Final = 1_000
 _LOGGERS: Final = (
     "aiokafka",
     "aiokafka.conn",
@@ -29,10 +32,12 @@ class Throttle(logging.Filter):
         """Whether the record is logged; compares what was written in the code, not its values."""
         if record.levelno < logging.WARNING:
             return True
-        now = time.monotonic()
-        if now - self._last.get(record.msg, -_INTERVAL) < _INTERVAL:
+        now, text = time.monotonic(), short(record.msg)
+        if now - self._last.get(text, -_INTERVAL) < _INTERVAL:
             return False
-        self._last[record.msg] = now
+        if len(self._last) >= _REMEMBERED:
+            self._last.clear()
+        self._last[text] = now
         return True
 
 

@@ -7,6 +7,7 @@ from dispytch.exceptions import TransportError
 from dispytch.kafka.driver import partition_for
 from dispytch.kafka.event_config import KafkaEventConfig
 from dispytch.messages import Message
+from dispytch.short_names import is_short
 
 _REMEMBERED: Final = 100_000
 
@@ -55,6 +56,8 @@ class Route:
         return self._partitions[self._turn]
 
     def _hashed(self, key: bytes) -> int:
+        if not is_short(key):
+            return partition_for(key, self._partitions)
         partition = self._of_key.get(key)
         if partition is None:
             if len(self._of_key) >= _REMEMBERED:
