@@ -145,6 +145,11 @@ async def test_a_listener_puts_what_nobody_can_read_aside_and_is_red_meanwhile(
         assert listener.outcomes.dead_lettered == 1
     (letter,) = await DeadLetters(backend, group=f"of-{topic}", topic=topic).read()
     assert "max_batch_bytes" in str(letter.error)
+    assert (letter.by_reference, letter.place, letter.gone) == (True, (f"{topic}[0]", 0), True)
+    # Who may unpack more has the event itself.
+    with_room = KafkaBackend(address, max_batch_bytes=30_000_000)
+    (whole,) = await DeadLetters(with_room, group=f"of-{topic}", topic=topic).read()
+    assert whole.value == bytes(20_000_000)
 
 
 async def test_a_dead_letter_and_a_replay_keep_odd_header_names_byte_for_byte(

@@ -260,7 +260,15 @@ class EventListener:
         overrides.update(more)
         routes, wiring = self._wired(overrides)
         return self._using(
-            Service(settings, routes, wiring.app_steps, outcomes, clock=clock, observer=observer)
+            Service(
+                settings,
+                routes,
+                wiring.app_steps,
+                outcomes,
+                clock=clock,
+                observer=observer,
+                keeps_back=False,
+            )
         )
 
     def _using(self, service: Service) -> Service:

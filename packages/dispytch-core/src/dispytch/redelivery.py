@@ -11,7 +11,7 @@ from typing import Final
 from dispytch.dead_letters import HANDLER, HANDLER_TOPIC, ORIGINAL_TOPIC, origin
 from dispytch.exceptions import DecodeError
 from dispytch.headers import added_to, apart, escaped
-from dispytch.messages import Delivery, Message
+from dispytch.messages import Delivery, Headers, Message
 from dispytch.printable import quoted
 
 ATTEMPT: Final = "dispytch-attempt"
@@ -23,6 +23,11 @@ WAITING_SINCE: Final = "dispytch-waiting-since"
 _DIGITS: Final = 15
 
 
+HOLDS: Final[Mapping[str, float]] = {"20m": 1200.0, "3m": 180.0, "30s": 30.0, "5s": 5.0}
+"""The holding topics of a group, by the end of their names, and for how many seconds an event is in
+them. They are for brokers that keep no message back."""
+
+
 def retry_topic(group: str) -> str:
     """The topic through which events come back to a group."""
     return f"{group}.retry"
@@ -31,6 +36,25 @@ def retry_topic(group: str) -> str:
 def dead_topic(group: str) -> str:
     """The group's own dead-letter topic, for what has its place in none of its handlers'."""
     return f"{group}.dead"
+
+
+def holding_topics(group: str) -> tuple[str, ...]:
+    """The topics in which events of a group wait for long."""
+    return tuple(f"{retry_topic(group)}.{name}" for name in HOLDS)
+
+
+def hold_of(topic: str, group: str) -> float | None:
+    """For how many seconds an event is in a holding topic; None for other topics."""
+    before, dot, name = topic.rpartition(".")
+    return HOLDS.get(name) if dot and before == retry_topic(group) else None
+
+
+def way_back(group: str, seconds: float) -> str:
+    """Where an event of a group waits next that is due in so many seconds."""
+    for name, hold in HOLDS.items():
+        if seconds > hold:
+            return f"{retry_topic(group)}.{name}"
+    return retry_topic(group)
 
 
 def replay_group(group: str) -> str:
@@ -99,6 +123,16 @@ class Redelivery:
         headers += [(name, text.encode()) for name, text in texts.items() if text is not None]
         headers += [(name, b"%d" % value) for name, value in numbers.items() if value is not None]
         return Message(retry_topic(group), delivery.value, delivery.key, headers, repeats=delivery)
+
+
+def due_of(headers: Headers) -> float | None:
+    """When what stands in one of the group's own topics is due, in seconds since the epoch.
+
+    Raises:
+        DecodeError: nobody can tell.
+    """
+    due = _number(apart(headers)[1], DUE)
+    return None if due is None else due / 1000
 
 
 def returned(delivery: Delivery) -> None:

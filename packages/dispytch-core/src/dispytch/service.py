@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from dispytch.checkup import Checkup
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
 from dispytch.connecting import waiting_consumer, waiting_producer
-from dispytch.dead_letters import DeadLetterTopic
+from dispytch.dead_letters import DeadLetterTopic, Failure
 from dispytch.delivery import (
     Admission,
     Aftermath,
@@ -21,19 +21,24 @@ from dispytch.delivery import (
     Broker,
     Engine,
     Handling,
+    Keeper,
     Lanes,
     Lookups,
     Observer,
     Outcomes,
     Partings,
+    keeping,
 )
+from dispytch.delivery.attempt import Parting
+from dispytch.delivery.keeper import WINDOW
 from dispytch.dependencies import Step, app_scope
 from dispytch.emitter import EventEmitter
 from dispytch.exceptions import TopologyError
 from dispytch.health import Health
 from dispytch.loops import HomeLoop
+from dispytch.messages import Delivery
 from dispytch.opening import Opening
-from dispytch.redelivery import dead_topic, replay_group, retry_topic
+from dispytch.redelivery import dead_topic, holding_topics, replay_group, retry_topic
 from dispytch.routing import Handler, PlannedRoute, Router
 from dispytch.settings import Settings
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
@@ -61,6 +66,7 @@ class Service:
 
     clock: the event loop's if not given.
     observer: is told of failures.
+    keeps_back: whether events may wait in holding topics, by the clock on the wall.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class Service:
         *,
         clock: Clock | None = None,
         observer: Observer | None = None,
+        keeps_back: bool = True,
     ) -> None:
         self._settings = settings
         self._defaults = settings.defaults
@@ -79,9 +86,11 @@ class Service:
         self._app_steps = app_steps
         self._outcomes = outcomes
         self._clock = clock or Clock.of_loop()
+        self._holds = keeps_back and _needs_holding(settings, planned)
+        self._keeper: Keeper | None = None
         self._aftermath = Aftermath(
             group=settings.group,
-            broker=_broker(settings.backend),
+            broker=_broker(settings.backend, holds=self._holds),
             outcomes=outcomes,
             clock=self._clock,
             observer=observer,
@@ -200,6 +209,9 @@ class Service:
             if waits
             else settings.backend.consumer(subscription, engine.revoke)
         )
+        if self._holds:
+            opening.step()
+            await stack.enter_async_context(self._keeping(partings, engine, prepare))
         opening.step()
         listens_to = [*router.topics, *(pattern.text for pattern in router.patterns)]
         logger.info("group %r listens to %s", settings.group, ", ".join(listens_to))
@@ -253,11 +265,35 @@ class Service:
                 "circuit": None if self._circuit is None else self._circuit.problem,
                 "sending": partings.trouble,
                 "schemas": self._lookups.trouble,
+                **(self._keeper.problems if self._keeper is not None else {}),
             }
 
         stuck_after = self._settings.stuck_after
         interval = min(_LOOK_EVERY, max(_LOOK_AT_MOST_EVERY, stuck_after))
         return Checkup(self._settings.group, consumer, engine, conditions, interval=interval)
+
+    def _keeping(
+        self, partings: Partings, engine: Engine, prepare: Callable[[], Awaitable[None]]
+    ) -> AbstractAsyncContextManager[None]:
+        """The keeper at work, until the engine has ended; its end of an error ends the engine."""
+        settings = self._settings
+
+        def give_up(delivery: Delivery, failure: Failure) -> Parting | None:
+            return self._aftermath.give_up(self._defaults.dead_letter, delivery, failure)
+
+        self._keeper = keeper = Keeper(settings.group, partings, give_up, self._clock)
+        subscription = Subscription(
+            group=retry_topic(settings.group),
+            topics=holding_topics(settings.group),
+            max_in_flight=WINDOW,
+            drain_timeout=settings.drain_timeout,
+        )
+        consuming = (
+            waiting_consumer(settings.backend, subscription, keeper.revoke, prepare)
+            if settings.connect == "wait"
+            else settings.backend.consumer(subscription, keeper.revoke)
+        )
+        return keeping(consuming, keeper, drain_timeout=settings.drain_timeout, failed=engine.stop)
 
     def _stuck(self, engine: Engine) -> str | None:
         age, limit = engine.oldest, self._settings.stuck_after
@@ -290,6 +326,15 @@ class Service:
             sources=router.topics,
             source_patterns=router.patterns,
         )
+        if self._holds:
+            holding = holding_topics(settings.group)
+            yield Topology(
+                topics=holding,
+                group=retry_topic(settings.group),
+                carriers=holding,
+                sources=router.topics,
+                source_patterns=router.patterns,
+            )
         dead = {
             policy.of(route.topic_name, settings.group)
             for route in router.routes
@@ -344,6 +389,7 @@ class Service:
             outcomes=self._outcomes,
             clock=self._clock,
             circuit=self._circuit,
+            holding_group=settings.group if self._holds else None,
         )
         fill_gaps = settings.backend.features.position_per_stream
         if isinstance(handling, BatchHandling):
@@ -386,6 +432,21 @@ def _with_handlers(error: TopologyError, router: Router) -> TopologyError:
     return TopologyError(f"handler {', '.join(names)}: {error}", topic=error.topic)
 
 
-def _broker(backend: Backend) -> Broker:
+def _broker(backend: Backend, *, holds: bool) -> Broker:
     features = backend.features
-    return Broker(delay=features.delay, rereads=features.rereads, hold_limit=features.hold_limit)
+    return Broker(
+        delay=features.delay,
+        rereads=features.rereads,
+        hold_limit=features.hold_limit,
+        holds=holds,
+    )
+
+
+def _needs_holding(settings: Settings, planned: Sequence[PlannedRoute]) -> bool:
+    """Whether events may have to wait for long at a broker that keeps nothing back."""
+    features = settings.backend.features
+    if features.delay:
+        return False
+    default = settings.defaults.retry
+    delayed = any((route.registration.retry or default).delayed for route in planned)
+    return delayed or features.hold_limit is not None

@@ -11,6 +11,7 @@ from dispytch.delivery.batch_engine import BatchEngine
 from dispytch.delivery.batch_handling import BatchHandling
 from dispytch.delivery.engine import Engine
 from dispytch.delivery.handling import Handling
+from dispytch.delivery.keeper import Keeper, keeping
 from dispytch.delivery.lanes import Lanes, Ordering
 from dispytch.delivery.lookups import Lookups
 from dispytch.delivery.observer import Observer
@@ -25,10 +26,12 @@ __all__ = [
     "Broker",
     "Engine",
     "Handling",
+    "Keeper",
     "Lanes",
     "Lookups",
     "Observer",
     "Ordering",
     "Outcomes",
     "Partings",
+    "keeping",
 ]

@@ -25,7 +25,7 @@ from dispytch.exceptions import (
 from dispytch.gates import Waiting
 from dispytch.messages import Delivery
 from dispytch.printable import described, printable, quoted
-from dispytch.redelivery import Redelivery
+from dispytch.redelivery import Redelivery, way_back
 from dispytch.routing import Route
 from dispytch.tracebacks import exc_info
 
@@ -42,6 +42,8 @@ class Broker:
     delay: bool = False
     rereads: bool = False
     hold_limit: float | None = None
+    holds: bool = False
+    """Whether events wait in the group's holding topics, as the broker keeps nothing back."""
 
 
 class Aftermath:
@@ -210,12 +212,14 @@ class Aftermath:
             waiting_since=None if last.claim is None else round(last.claim.since * 1000),
         )
         message = redelivery.message(delivery, self._group)
+        if self._broker.holds:
+            message.topic = way_back(self._group, delay)
         native = delay if self._broker.delay else None
         where = place(delivery, last.route.name, last.number)
-        refused = partial(self._not_delayed, last, delivery)
+        refused = partial(self.not_delayed, last, delivery)
         return Parting("delayed", message, native, where, self._clock(), otherwise=refused)
 
-    def _not_delayed(
+    def not_delayed(
         self, last: Attempt, delivery: Delivery, refused: Parting, error: Exception
     ) -> Parting | None:
         """What is owed to an event that the broker does not take for a later attempt."""

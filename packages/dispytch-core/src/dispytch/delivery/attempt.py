@@ -50,7 +50,7 @@ class Parting:
     be tried, and so waits first.
     """
 
-    outcome: Literal["dead_lettered", "delayed", "answered"]
+    outcome: Literal["dead_lettered", "delayed", "answered", "moved"]
     message: Message
     delay: float | None
     place: str

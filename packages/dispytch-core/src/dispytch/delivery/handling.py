@@ -29,7 +29,7 @@ from dispytch.exceptions import (
 from dispytch.failing import failure_of
 from dispytch.messages import Delivery, Message
 from dispytch.printable import printable, quoted
-from dispytch.redelivery import Redelivery
+from dispytch.redelivery import Redelivery, way_back
 from dispytch.replies import too_large
 from dispytch.routing import Answering, Route
 from dispytch.serialization import Unresolved
@@ -54,6 +54,8 @@ class Handling:
 
     retry_topic: through which events come back to the group alone.
     circuit: is told the outcome of every attempt.
+    holding_group: the group, where it has holding topics: what comes back long before it is due
+        waits there, and not here.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Handling:
         outcomes: Outcomes,
         clock: Clock,
         circuit: Circuit | None = None,
+        holding_group: str | None = None,
     ) -> None:
         self._admission = admission
         self._retry_topic = retry_topic
@@ -79,6 +82,7 @@ class Handling:
         self._clock = clock
         self._now = clock.time
         self._circuit = circuit
+        self._holding_group = holding_group
         self._unhandled: set[tuple[str, str | None]] = set()
 
     def handle(
@@ -119,7 +123,23 @@ class Handling:
             attempts, redelivery, envelope = self._admission.returned(delivery)
         except SerializationError as error:
             return self._unreadable(delivery, error)
-        return attempts or self._pass_over(delivery, envelope, redelivery)
+        if not attempts:
+            return self._pass_over(delivery, envelope, redelivery)
+        return self._moved(delivery, redelivery, attempts[0]) or attempts
+
+    def _moved(
+        self, delivery: Delivery, redelivery: Redelivery, attempt: Attempt
+    ) -> Sequence[Owed]:
+        """What sends a delivery to where it waits for its attempt; nothing if that is here."""
+        group, now = self._holding_group, self._now()
+        topic = None if group is None else way_back(group, attempt.due - now)
+        if group is None or topic is None or topic == self._retry_topic:
+            return ()
+        message = redelivery.message(delivery, group)
+        message.topic = topic
+        where = place(delivery, attempt.route.name, attempt.number)
+        refused = partial(self._aftermath.not_delayed, attempt, delivery)
+        return [Parting("moved", message, None, where, now, otherwise=refused)]
 
     async def _pay(self, delivery: Delivery, owed: Sequence[Owed]) -> Sequence[Owed] | None:
         envelope: Envelope | None = None

@@ -114,6 +114,8 @@ class Partings:
                 self._outcomes.delayed += 1
             case "answered":
                 self._outcomes.answered += 1
+            case "moved":
+                pass
 
     def _unsent(self, parting: Parting, error: Exception) -> Parting | None:
         """What is owed now: the same, due later, or something else, due at once."""

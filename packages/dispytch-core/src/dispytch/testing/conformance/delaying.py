@@ -58,6 +58,63 @@ class Delays(Setting):
             assert await self.all_of(backend, topic, [b"key"], reader) == []
 
     @both_ways
+    async def test_short_waits_pass_long_ones(
+        self, backend: Backend, topic: str, group: str, native: bool
+    ) -> None:
+        """However many events wait for an hour, one that waits for a moment is not behind them."""
+        backend = _with_delays(backend, native)
+        ledger = Ledger()
+        long = counted(topic, keys=5, each=20)
+        short = counted(topic, keys=5, each=4, start=1000)
+        clock, failed = asyncio.get_running_loop().time, dict[tuple[str, int], float]()
+
+        async def handle(event: Event[Counted]) -> None:
+            with ledger.run(event):
+                failed.setdefault((event.body.key, event.body.number), clock())
+                if event.attempt == 1:
+                    raise RetryAfter(self._step if event.body.number >= 1000 else 3600)
+
+        retry = RetryPolicy(attempts=2, delayed=True)
+        options = {"retry": retry, "max_in_flight": 10, "concurrency": 5}
+        async with self.service(backend, group, topic, handle, **options) as listener:
+            await self.emit(backend, long)
+            await self.until(lambda: listener.outcomes.delayed == len(long), "the long waits")
+            await self.emit(backend, short)
+            await self.handled(ledger, len(short))
+            assert listener.outcomes.delayed == len(long) + len(short)
+        assert sorted(ledger.handled) == sorted((one.key, one.number) for one in short)
+        for run in ledger.runs:
+            if run.attempt == 2:
+                assert run.at - failed[run.key, run.number] >= self._step - 0.01
+
+    async def test_a_wait_in_a_holding_topic_is_kept_over_a_restart(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """Where the broker has no delays, what waits for longer than a moment waits in a topic."""
+        backend = tapped(backend, delay=False)
+        ledger, wait = Ledger(), 7.0
+        events = counted(topic, keys=5, each=4)
+        clock, failed = asyncio.get_running_loop().time, list[float]()
+
+        async def handle(event: Event[Counted]) -> None:
+            with ledger.run(event):
+                if event.attempt == 1:
+                    failed.append(clock())
+                    raise RetryAfter(wait)
+
+        retry = RetryPolicy(attempts=2, delayed=True)
+        async with self.service(backend, group, topic, handle, retry=retry) as listener:
+            await self.emit(backend, events)
+            await self.until(lambda: listener.outcomes.delayed == len(events), "all of them")
+        async with self.service(backend, group, topic, handle, retry=retry):
+            await asyncio.sleep(wait)
+            await self.handled(ledger, len(events))
+            await asyncio.sleep(self.quiet)
+        assert sorted(ledger.handled) == sorted((one.key, one.number) for one in events)
+        seconds = [run.at for run in ledger.runs if run.attempt == 2]
+        assert min(seconds) - min(failed) >= wait - 0.01
+
+    @both_ways
     async def test_a_delayed_attempt_is_never_early(
         self, backend: Backend, topic: str, group: str, native: bool
     ) -> None:
