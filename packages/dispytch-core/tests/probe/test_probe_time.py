@@ -216,3 +216,53 @@ async def test_a_running_clock_calls_by_itself() -> None:
         await called.wait()
     assert clock.time() >= due
     clock.close()
+
+
+async def test_settled_jumps_to_the_timeout_of_a_handler() -> None:
+    group, began = HandlerGroup(), []
+
+    @group.handler(topic="jobs", timeout=HOUR, retry=HOURLY)
+    async def handle(event: Event[Any]) -> None:
+        began.append(event.attempt)
+        if event.attempt < 3:
+            await asyncio.Event().wait()
+
+    listener = EventListener("kafka://localhost", group="shop")
+    listener.add_handler_group(group)
+    async with listener.test(patience=2) as probe:
+        await probe.emit(Job())
+        await probe.settled()
+        assert began == [1, 2, 3]
+        assert [type(one.error) for one in probe.failed] == [HandlerTimeout] * 2
+        assert len(probe.handled) == 1
+
+
+async def test_one_that_takes_its_time_is_not_cut_off() -> None:
+    group = HandlerGroup()
+
+    @group.handler(topic="jobs", timeout=HOUR)
+    async def handle(event: Event[Any]) -> None:
+        await asyncio.sleep(0.5)
+
+    listener = EventListener("kafka://localhost", group="shop")
+    listener.add_handler_group(group)
+    async with listener.test() as probe:
+        await probe.emit(Job())
+        await probe.settled()
+        assert len(probe.handled) == 1
+
+
+async def test_one_without_a_timeout_is_still_reported() -> None:
+    group, free = HandlerGroup(), asyncio.Event()
+
+    @group.handler(topic="jobs")
+    async def handle(event: Event[Any]) -> None:
+        await free.wait()
+
+    listener = EventListener("kafka://localhost", group="shop")
+    listener.add_handler_group(group)
+    async with listener.test(patience=0.5) as probe:
+        await probe.emit(Job())
+        with pytest.raises(Unsettled, match="still open after"):
+            await probe.settled()
+        free.set()

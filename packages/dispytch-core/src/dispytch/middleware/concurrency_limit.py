@@ -1,10 +1,11 @@
 """Limiting how many runs of handlers there are at once."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from dispytch.awaitables import awaited
 from dispytch.batch import NextBatch
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError
@@ -36,8 +37,8 @@ class ConcurrencyLimit:
     and holds none while it waits; the same counts for a run that waits at several limits.
 
     limit: how many, for each key on its own if there is a ``key``.
-    key: a function of the event that says whose limit it counts for: a tenant, an account. None
-        counts for no limit.
+    key: a function of the event, async or not, that says whose limit it counts for: a tenant,
+        an account. None counts for no limit.
     clock: gives seconds, from any start on; if not given, the service's own, which a probe moves.
 
     Raises:
@@ -45,7 +46,7 @@ class ConcurrencyLimit:
     """
 
     limit: int
-    key: Callable[[Event[Any]], Hashable] | None = None
+    key: Callable[[Event[Any]], Hashable | Awaitable[Hashable]] | None = None
     clock: Callable[[], float] | None = None
     _kept: "Kept[_PlacesByKey]" = field(init=False, repr=False)
 
@@ -62,7 +63,7 @@ class ConcurrencyLimit:
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Call the handler, if there is a place for it; else postpone the event."""
-        key = None if self.key is None else short(self.key(event))
+        key = None if self.key is None else short(await awaited(self.key(event)))
         by_key, now = self._kept.timed()
         who = claimant(event)
         if (key is None and self.key is not None) or who in by_key.inside:
@@ -79,7 +80,9 @@ class ConcurrencyLimit:
 
     async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
         """Call the handler, if there is a place with each key; else postpone the batch."""
-        keys = dict.fromkeys([None] if self.key is None else map(short, map(self.key, events)))
+        keys: dict[Hashable, None] = {}
+        for event in events:
+            keys[None if self.key is None else short(await awaited(self.key(event)))] = None
         if self.key is not None:
             keys.pop(None, None)
         by_key, now = self._kept.timed()

@@ -1,13 +1,14 @@
 """Limiting how many runs of handlers start in a time."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from math import inf
 from typing import Any, Final
 
+from dispytch.awaitables import awaited
 from dispytch.batch import NextBatch
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Postpone
@@ -42,8 +43,8 @@ class RateLimit:
     per: in this time, in seconds if it is a number.
     burst: how many may start at once after a rest. In any time of ``per``, up to ``rate + burst``
         runs start.
-    key: a function of the event that says whose limit it counts for: a tenant, a sender. None
-        counts for no limit.
+    key: a function of the event, async or not, that says whose limit it counts for: a tenant,
+        a sender. None counts for no limit.
     max_keys: how many keys are remembered, beside those at which events wait. Those whose rest is
         over are forgotten first; beyond that the one unused for longest is, and starts anew.
     clock: gives seconds, from any start on; if not given, the service's own, which a probe moves.
@@ -55,7 +56,7 @@ class RateLimit:
     rate: float
     per: timedelta | float = 1.0
     burst: int = 1
-    key: Callable[[Event[Any]], Hashable] | None = None
+    key: Callable[[Event[Any]], Hashable | Awaitable[Hashable]] | None = None
     max_keys: int = 10_000
     clock: Callable[[], float] | None = None
     _kept: "Kept[_TurnsByKey]" = field(init=False, repr=False)
@@ -74,7 +75,7 @@ class RateLimit:
 
     async def __call__(self, event: Event[Any], call_next: Next, /) -> Any:
         """Call the handler, if it is its turn; else postpone the event."""
-        key = None if self.key is None else short(self.key(event))
+        key = None if self.key is None else short(await awaited(self.key(event)))
         by_key, now = self._kept.timed()
         who = claimant(event)
         if (key is None and self.key is not None) or who in by_key.inside:
@@ -92,7 +93,9 @@ class RateLimit:
 
     async def around_batch(self, events: list[Event[Any]], call_next: NextBatch, /) -> Any:
         """Call the handler, if it is its turn for each key; else postpone the batch."""
-        keys = dict.fromkeys([None] if self.key is None else map(short, map(self.key, events)))
+        keys: dict[Hashable, None] = {}
+        for event in events:
+            keys[None if self.key is None else short(await awaited(self.key(event)))] = None
         if self.key is not None:
             keys.pop(None, None)
         by_key, now = self._kept.timed()

@@ -189,7 +189,8 @@ class Probe:
         """Wait until every event has its outcome, and those that handlers emitted here as well.
 
         It never waits for what is still to come: with ``clock="auto"`` the clock jumps to when the
-        next retry or delayed event is due; with ``"manual"``, it returns when nothing can happen
+        next retry or delayed event is due, and, once nothing has happened for a second, to the
+        timeout of a handler that still runs; with ``"manual"``, it returns when nothing can happen
         before `advance`.
 
         Raises:

@@ -19,6 +19,8 @@ from dispytch.settings import Settings
 PATIENCE: Final = 0.25
 """Real seconds that handlers have to return before the clock is moved on under them."""
 
+STILLNESS: Final = 1.0
+"""Real seconds in which nothing happens, before a handler is taken to wait for its timeout."""
 
 _ROUNDING: Final = 1e-6
 """Seconds that are no time: sums of times differ by less, depending on the steps taken."""
@@ -53,6 +55,8 @@ class Trial:
         self._loop = asyncio.get_running_loop()
         self._bell = self._loop.create_future()
         self._patience = patience
+        self._stillness = min(STILLNESS, patience / 5)
+        self._happened = self._loop.time()
         self._skips = pace == "auto"
         self._clock = ProbeClock(pace, self._ring)
         self._broker = MemoryBroker()
@@ -128,11 +132,15 @@ class Trial:
         """Wait until nothing is open; see `Probe.settled`."""
         deadline = self._loop.time() + self._patience
         while True:
-            if not await self._rests(deadline):
-                raise self._unsettled()
+            rests = await self._rests(deadline, skips=self._skips)
             due = self._next_due()
-            if due is None or not self._skips:
+            if rests and (due is None or not self._skips):
                 return
+            if not rests:
+                if due is None or not self._stands_still:
+                    raise self._unsettled()
+                deadline += self._stillness
+            assert due is not None
             self._move_to(due)
 
     async def advance(self, seconds: float) -> None:
@@ -145,17 +153,27 @@ class Trial:
         self._move_to(target)
         await self._rests(self._loop.time() + PATIENCE)
 
-    async def _rests(self, deadline: float) -> bool:
-        """Wait until nothing can happen before the clock moves on; False if the deadline came."""
+    async def _rests(self, deadline: float, *, skips: bool = False) -> bool:
+        """Wait until nothing can happen before the clock moves on; False if the deadline came.
+
+        skips: or if what runs stands still, and something is due later, such as its timeout.
+        """
         while not (await self._stays_at_rest() and self._loop.time() <= deadline):
             left = deadline - self._loop.time()
-            if left <= 0:
+            if left <= 0 or (skips and self._stands_still):
                 return False
             if self._bell.done():
                 self._bell = self._loop.create_future()
-            await asyncio.wait({self._bell}, timeout=left)
+            wait = min(left, self._stillness) if skips else left
+            await asyncio.wait({self._bell}, timeout=wait)
             await self._raise_end()
         return True
+
+    @property
+    def _stands_still(self) -> bool:
+        """Whether something is due, and nothing has happened for so long that it may be awaited."""
+        still = self._loop.time() - self._happened >= self._stillness
+        return still and self._skips and self._next_due() is not None
 
     async def _stays_at_rest(self) -> bool:
         """Whether it is at rest, and what has been called already does not change that."""
@@ -183,6 +201,7 @@ class Trial:
         self._broker.delayed.deliver()
 
     def _ring(self) -> None:
+        self._happened = self._loop.time()
         if not self._bell.done():
             self._bell.set_result(None)
 
