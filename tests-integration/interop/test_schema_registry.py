@@ -115,7 +115,9 @@ async def test_schemas_that_refer_to_others_are_read_as_confluent_reads_them(
     client = SchemaRegistryClient({"url": url})
     context = SerializationContext(f"prices.{unique}", MessageField.VALUE)
 
-    def registered(name: str, version: int, *references: SchemaReference, **fields: Any) -> Schema:
+    def registered(
+        name: str, version: int, /, *references: SchemaReference, **fields: Any
+    ) -> Schema:
         of = [{"name": field, "type": kind} for field, kind in fields.items()]
         text = json.dumps({"type": "record", "name": f"acme.{name}", "fields": of})
         schema = Schema(text, "AVRO", list(references))
@@ -145,7 +147,7 @@ async def test_schemas_that_refer_to_others_are_read_as_confluent_reads_them(
     assert AvroDeserializer(client)(data, context) == body
     codec = RegistryCodec(AvroCodec(), ConfluentRegistry(url))
     await codec.learn_schema(int.from_bytes(data[1:5], "big"))
-    assert codec.bind(dict, TypeAdapter(dict[str, Any])).decode(data) == body
+    assert codec.bind(Any, TypeAdapter(Any)).decode(data) == body
     await codec.close()
 
 

@@ -63,10 +63,9 @@ def time_of(text: str) -> datetime:
     Raises:
         ValueError: it says none.
     """
-    marks = text[4:5] + text[7:8] + text[13:14] + text[16:17]
-    if marks != "--::" or text[10] not in "Tt ":
+    if text[4:8:3] != "--" or text[13:17:3] != "::" or text[10] not in "Tt ":
         raise ValueError("it is not like 2026-01-31T12:00:00Z")
-    time = _parsed(text.upper())
+    time = _parsed(text if text.isupper() else text.upper())
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 

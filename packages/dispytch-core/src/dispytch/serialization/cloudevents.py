@@ -6,11 +6,13 @@ https://github.com/knative-extensions/eventing-rabbitmq/blob/main/cloudevents-pr
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Final
 
-from dispytch.envelope import Envelope, time_of
+from dispytch.envelope import Envelope
 from dispytch.exceptions import ConfigurationError, DecodeError
 from dispytch.messages import CONTENT_TYPE, Delivery, Header, Headers
 from dispytch.printable import printable
@@ -37,6 +39,10 @@ _OTHERS: Final = MappingProxyType({SPECVERSION: "1.0"})
 _JSON: Final = JSON.encode()
 _ALWAYS_WRITTEN: Final = 6
 """How many headers every event with a type and a time is written with: those before the version."""
+_NAMES: Final = 1024
+_NAME_MAX: Final = 100
+"""How many names of headers are kept in mind, and how long they may be."""
+
 _KINDS: Final = 1024
 """Of how many kinds of events the headers that don't change are remembered."""
 
@@ -71,10 +77,10 @@ class CloudEvents(WireFormat):
     def reader(self, prefixes: Sequence[str]) -> Reader:
         """Read structured mode by its content type, binary mode by its headers; else plain."""
         written = self._written_prefix(prefixes)
-        lowered = tuple(prefix.lower() for prefix in prefixes)
+        meanings = _Meanings(prefixes)
 
         def read(delivery: Delivery) -> Envelope:
-            found = _Found(delivery.headers, lowered)
+            found = _Found(delivery.headers, meanings)
             content_type = found.content_type
             # A structured message may repeat its attributes among the headers.
             if content_type and content_type != _JSON and is_structured(content_type):
@@ -83,7 +89,7 @@ class CloudEvents(WireFormat):
                 return _read_binary(found, delivery.value, written)
             return self._read_plain(found, delivery)
 
-        return _reading_own(written, read)
+        return _reading_own(written, meanings, read)
 
     def writer(self, prefixes: Sequence[str]) -> Writer:
         """Write binary mode."""
@@ -148,6 +154,33 @@ class CloudEvents(WireFormat):
         raise refusal
 
 
+class _Meanings(dict[str, "tuple[int, str] | None"]):
+    """What the names of headers mean: the place of their prefix, and the attribute; as they come.
+
+    None for those that mean nothing here; those that are no attributes have negative places.
+    """
+
+    def __init__(self, prefixes: Sequence[str]) -> None:
+        super().__init__()
+        self._prefixes = [prefix.lower() for prefix in prefixes]
+
+    def __missing__(self, name: str) -> "tuple[int, str] | None":
+        meaning = self._meaning(name.lower())
+        if len(self) < _NAMES and len(name) < _NAME_MAX:
+            self[name] = meaning
+        return meaning
+
+    def _meaning(self, name: str) -> "tuple[int, str] | None":
+        if name == CONTENT_TYPE:
+            return -1, CONTENT_TYPE
+        if name == SCHEMA_ID:
+            return -2, SCHEMA_ID
+        for place, prefix in enumerate(self._prefixes):
+            if name.startswith(prefix) and is_name(name[len(prefix) :]):
+                return place, name[len(prefix) :]
+        return None
+
+
 class _Found:
     """The headers of a message, and what they say of CloudEvents.
 
@@ -157,41 +190,54 @@ class _Found:
 
     __slots__ = ("attributes", "content_type", "headers")
 
-    def __init__(self, headers: Headers, prefixes: Sequence[str]) -> None:
+    def __init__(self, headers: Headers, meanings: _Meanings) -> None:
         self.headers: dict[str, bytes] = {}
+        self.attributes: dict[str, bytes] = {}
         self.content_type: bytes | None = None
-        by_prefix: list[dict[str, bytes]] = [{} for _ in prefixes]
+        others: list[tuple[int, str, bytes]] = []
         for name, value in headers:
             if value is None:
                 continue
             self.headers[name] = value
-            lowered = name.lower()
-            if lowered == CONTENT_TYPE:
+            meaning = meanings[name]
+            if meaning is None:
+                continue
+            place, attribute = meaning
+            if place == 0:
+                self.attributes[attribute] = value
+            elif place == -1:
                 self.content_type = value
-            for prefix, attributes in zip(prefixes, by_prefix, strict=True):
-                if lowered.startswith(prefix):
-                    attributes[lowered[len(prefix) :]] = value
-        self.attributes = by_prefix[0]
-        for attributes in by_prefix[1:]:
-            self.attributes = attributes | self.attributes
+            elif place > 0:
+                others.append((-place, attribute, value))
+        if others:
+            others.sort(key=itemgetter(0))
+            self.attributes = {name: value for _, name, value in others} | self.attributes
 
 
 def _read_binary(found: _Found, value: bytes | None, prefix: str) -> Envelope:
-    attributes = {
-        name: _utf8(one, prefix + name)
-        for name, one in sorted(found.attributes.items())
-        if is_name(name)
-    }
-    content_type = _utf8(found.content_type, CONTENT_TYPE) if found.content_type else None
-    if "time" in attributes and attributes["time"].removeprefix("-").isdecimal():
+    try:
+        attributes = {name: one.decode() for name, one in found.attributes.items()}
+        content_type = found.content_type.decode() if found.content_type else None
+    except UnicodeDecodeError:
+        raise _not_utf8(found, prefix) from None
+    time = attributes.get("time")
+    if time is not None and time.removeprefix("-").isdecimal():
         # AMQP has a timestamp type of its own, which arrives as milliseconds.
-        attributes["time"] = time_from_number(int(attributes["time"][:20]))
+        attributes["time"] = time_from_number(int(time[:20]))
     return envelope_of(
         attributes, content_type, value, prefix=prefix, schema_id=found.headers.get(SCHEMA_ID)
     )
 
 
-def _reading_own(prefix: str, read_other: Reader) -> Reader:
+def _not_utf8(found: _Found, prefix: str) -> DecodeError:
+    values = {prefix + name: value for name, value in sorted(found.attributes.items())}
+    for name, value in (values | {CONTENT_TYPE: found.content_type or b""}).items():
+        if value.decode(errors="replace").encode() != value:
+            return DecodeError(f"a CloudEvents attribute is not UTF-8: {name!r}")
+    return DecodeError("a CloudEvents attribute is not UTF-8")
+
+
+def _reading_own(prefix: str, meanings: _Meanings, read_other: Reader) -> Reader:
     """A reader of what dispytch writes, which leaves everything else to another one.
 
     It knows no more than that one, but where each header stands: most events are of this form,
@@ -199,10 +245,15 @@ def _reading_own(prefix: str, read_other: Reader) -> Reader:
     """
     names = tuple(_written(prefix)[:_ALWAYS_WRITTEN])
 
+    def means(header: Header) -> bool:
+        return meanings[header[0]] is not None
+
     def read(delivery: Delivery) -> Envelope:
         headers = delivery.headers
         if len(headers) != _ALWAYS_WRITTEN:
-            return read_other(delivery)
+            if len(headers) < _ALWAYS_WRITTEN or any(map(means, headers[_ALWAYS_WRITTEN:])):
+                return read_other(delivery)
+            headers = headers[:_ALWAYS_WRITTEN]
         (n0, content), (n1, id_), (n2, source), (n3, version), (n4, time), (n5, kind) = headers
         if (n0, n1, n2, n3, n4, n5) != names or version != _SPECVERSION or content != _JSON:
             return read_other(delivery)
@@ -210,7 +261,9 @@ def _reading_own(prefix: str, read_other: Reader) -> Reader:
             return read_other(delivery)
         try:
             text = time.decode()
-            time_of(text)
+            if text[4:8:3] != "--" or text[10:17:3] != "T::":
+                return read_other(delivery)
+            datetime.fromisoformat(text)
             return Envelope(
                 id_.decode(),
                 kind.decode(),
@@ -236,13 +289,6 @@ def _written(prefix: str) -> Sequence[str]:
     """
     attributes = (CONTENT_TYPE, "id", "source", SPECVERSION, "time", "type", VERSION)
     return [name if name == CONTENT_TYPE else prefix + name for name in attributes]
-
-
-def _utf8(value: bytes, name: str) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise DecodeError(f"a CloudEvents attribute is not UTF-8: {name!r}") from error
 
 
 def _text(headers: Mapping[str, bytes | None], name: str) -> str | None:

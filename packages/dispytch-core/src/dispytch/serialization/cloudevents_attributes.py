@@ -42,7 +42,9 @@ def envelope_of(
     Raises:
         DecodeError: an attribute is missing, empty or wrong.
     """
-    check_specversion(attributes.get(SPECVERSION), prefix)
+    version = attributes.get(SPECVERSION)
+    if version != "1.0":
+        check_specversion(version, prefix)
     for name in _REQUIRED:
         if name not in attributes:
             raise DecodeError(f"a CloudEvent lacks the attribute {prefix + name!r}")

@@ -1,8 +1,9 @@
 """The promise of an open wire."""
 
 import json
+from typing import Annotated
 
-from dispytch import Event, HandlerGroup
+from dispytch import Event, HandlerGroup, Header
 from dispytch.messages import Message
 from dispytch.testing.conformance.events import EVENT_TYPE, Ledger, counted
 from dispytch.testing.conformance.setting import Setting, noting
@@ -64,6 +65,64 @@ class OpenWire(Setting):
             await self.send(backend, messages)
             await self.handled(ledger, len(events))
         ledger.assert_handled(events)
+
+    async def test_attributes_are_the_same_however_they_came(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """As headers in any case, with each of the prefixes, and in the message's value."""
+        seen: list[tuple[str, str, str]] = []
+        required = {"specversion": "1.0", "id": "1", "source": "/s", "type": EVENT_TYPE}
+        more = {"subject": "gr\u00fc\u00dfe", "comacmetenant": "7", "traceparent": "00-1-2-03"}
+
+        async def handle(event: Event, subject: Annotated[str, Header("ce_subject")]) -> None:
+            found = event.attributes
+            seen.append((subject, found["comacmetenant"], found["traceparent"]))
+
+        taking = HandlerGroup(default_topic=topic, default_event=EVENT_TYPE)
+        taking.handler()(handle)
+        messages = [
+            Message(
+                topic,
+                json.dumps(required | more).encode(),
+                None,
+                (("Content-Type", b"Application/CloudEvents+JSON; charset=utf-8"),),
+            )
+        ]
+        for prefix in backend.features.attribute_prefixes:
+            extra = [(prefix + name, text.encode()) for name, text in more.items()]
+            headers = [*_binary(prefix), *extra]
+            messages.append(Message(topic, b"null", None, headers))
+            shouted = [(name.upper(), value) for name, value in headers[1:]]
+            messages.append(Message(topic, b"null", None, [_JSON, *shouted]))
+        async with self.service(backend, group, topic, taking):
+            await self.send(backend, messages)
+            await self.until(lambda: len(seen) == len(messages), "the events")
+        assert set(seen) == {(more["subject"], "7", "00-1-2-03")}
+
+    async def test_bytes_and_texts_are_taken_as_they_are(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """By handlers that ask for them."""
+        seen: list[object] = []
+        raw, text = HandlerGroup(default_topic=topic), HandlerGroup(default_topic=topic)
+
+        async def handle_raw(event: Event[bytes]) -> None:
+            seen.append(event.body)
+
+        async def handle_text(event: Event[str]) -> None:
+            seen.append(event.body)
+
+        raw.handler(event="raw")(handle_raw)
+        text.handler(event="text")(handle_text)
+        kinds = {b"raw": b"application/octet-stream", b"text": b"text/plain; charset=iso-8859-1"}
+        messages = [
+            Message(topic, b"\xf6\x00", None, [("type", kind), ("content-type", content_type)])
+            for kind, content_type in kinds.items()
+        ]
+        async with self.service(backend, group, topic, raw, text):
+            await self.send(backend, messages)
+            await self.until(lambda: len(seen) == 2, "the events")
+        assert sorted(map(repr, seen)) == [repr("\xf6\x00"), repr(b"\xf6\x00")]
 
     async def test_plain_json_is_read(self, backend: Backend, topic: str, group: str) -> None:
         """No envelope at all: a handler of every type gets it."""
