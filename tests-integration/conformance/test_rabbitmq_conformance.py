@@ -35,8 +35,8 @@ class TestRabbitMQ(Conformance):
         return restart
 
     def unsendable(self, topic: str) -> Message | None:
-        """A message for a topic that no group has a queue for."""
-        return Message(f"{topic}.nobody", b"", b"key")
+        """A message for a topic that no group has a queue for, and that is not to be kept."""
+        return Message(f"{topic}.nobody", b"", b"key", needs_reader=True)
 
 
 class TestPartitionedRabbitMQ(TestRabbitMQ):
