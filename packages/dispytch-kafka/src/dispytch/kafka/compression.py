@@ -13,6 +13,9 @@ _NAMES: Final[Mapping[int, str]] = {_GZIP: "gzip", _SNAPPY: "snappy", _LZ4: "lz4
 _XERIAL: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER: Final = 16
 _SIZE: Final = struct.Struct(">i")
+_GZIP_MEMBERS_MAX: Final = 100
+"""Producers write one; what follows one is copied each time, so many take their square."""
+
 _FIRST_GUESS: Final = 65_536
 _USUAL_RATIO: Final = 8
 _UNTOUCHED: Final = os.urandom(16)
@@ -58,6 +61,10 @@ def _gunzip(packed: memoryview, limit: int) -> bytes:
     parts: list[bytes] = []
     left, rest = limit, bytes(packed)
     while rest.rstrip(b"\x00"):
+        if len(parts) == _GZIP_MEMBERS_MAX:
+            raise Unreadable(
+                f"its gzip has more than {_GZIP_MEMBERS_MAX} members, one after another"
+            )
         member = zlib.decompressobj(wbits=31)
         parts.append(member.decompress(rest, left + 1))
         left -= len(parts[-1])
