@@ -64,7 +64,7 @@ class Odd(Exception):
         raise RuntimeError("no args")
 
     @property
-    def __notes__(self) -> Any:
+    def __notes__(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise RuntimeError("no notes")
 
 
@@ -82,13 +82,13 @@ class Panicking(Exception):
 
 def with_notes() -> Exception:
     error = ValueError("text")
-    error.__notes__ = [Mute(), 5, None, "x" * 10_000]
+    setattr(error, "__notes__", [Mute(), 5, None, "x" * 10_000])  # noqa: B010 - of a wrong type
     return error
 
 
 def with_odd_notes() -> Exception:
     error = ValueError("text")
-    error.__notes__ = 5  # type: ignore[assignment]
+    setattr(error, "__notes__", 5)  # noqa: B010 - of a wrong type
     return error
 
 
@@ -110,7 +110,8 @@ def deep() -> Exception:
 def deep_group() -> Exception:
     error: Exception = ValueError("x")
     for _ in range(200):
-        error = ExceptionGroup("g", [error, Mute()])
+        members: list[Exception] = [error, Mute()]
+        error = ExceptionGroup("g", members)
     return error
 
 

@@ -109,7 +109,9 @@ class Partings:
         match parting.outcome:
             case "dead_lettered":
                 self._outcomes.dead_lettered += 1
-                logger.error("dead-lettered to %r: %s", parting.message.topic, parting.place)
+                logger.error(
+                    "dead-lettered to %s: %s", quoted(parting.message.topic), parting.place
+                )
             case "delayed":
                 self._outcomes.delayed += 1
             case "answered":
@@ -122,7 +124,7 @@ class Partings:
         if parting.outcome == "answered" and isinstance(error, Unroutable | TopologyError):
             # Whoever asked is gone, or has never had such a topic: nobody waits.
             self._outcomes.unwanted += 1
-            logger.debug("nobody takes the reply of %s: %s", parting.place, error)
+            logger.debug("nobody takes the reply of %s: %s", parting.place, printable(error))
             return None
         if parting.otherwise is not None and _is_final(parting, error):
             logger.warning(
@@ -146,11 +148,11 @@ class Partings:
         )
         self._outcomes.unsent += 1
         logger.error(
-            "%s could not be sent to %r and stays unsettled; trying again in %.1f s: %s",
+            "%s could not be sent to %s and stays unsettled; trying again in %.1f s: %s",
             parting.place,
-            parting.message.topic,
+            quoted(parting.message.topic),
             pause,
-            error,
+            printable(error, TEXT_LIMIT),
         )
         return parting
 

@@ -9,6 +9,7 @@ from dispytch.batch import NextBatch, failures_among
 from dispytch.events import Event
 from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
 from dispytch.middleware.chain import Next
+from dispytch.printable import quoted
 
 Predicate = Callable[[Event[Any]], "bool | Awaitable[bool]"]
 """Says of an event whether it is wanted; async or not."""
@@ -66,4 +67,4 @@ class Filter:
 
     async def _refusal(self, event: Event[Any]) -> Exception | None:
         wanted = await awaited(self.predicate(event))
-        return None if wanted else Skip(f"event {event.id!r} is filtered out")
+        return None if wanted else Skip(f"event {quoted(event.id)} is filtered out")

@@ -15,6 +15,7 @@ from dispytch.exceptions import BatchFailed, ConfigurationError, Skip
 from dispytch.failing import failure_of
 from dispytch.middleware.chain import Next
 from dispytch.middleware.kept import Kept
+from dispytch.printable import quoted
 from dispytch.short_names import short
 
 _DAY: Final = timedelta(days=1)
@@ -203,7 +204,7 @@ class _Run:
 
 
 def _skip(event: Event[Any]) -> Skip:
-    return Skip(f"event {event.id!r} has been handled by {event.handler} before")
+    return Skip(f"event {quoted(event.id)} has been handled by {event.handler} before")
 
 
 def _key(event: Event[Any]) -> str | None:

@@ -11,7 +11,7 @@ from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError
 from dispytch.middleware.chain import Next
 from dispytch.middleware.timing import Run, Timing
-from dispytch.printable import described
+from dispytch.printable import described, printable
 
 _TROUBLE = ("failed", "cancelled", "rejected")
 
@@ -74,7 +74,7 @@ class Log:
             "%s %s event %s%s in %.1f ms%s",
             run.event.handler,
             _WORDS.get(run.ending, run.ending),
-            run.event.id,
+            printable(run.event.id),
             "" if run.batch == 1 else f" in a batch of {run.batch}",
             run.seconds * 1000,
             "" if run.error is None else f": {described(run.error)}",
@@ -101,11 +101,11 @@ def _fields(run: Run) -> dict[str, object]:
         "handler": event.handler,
         "ending": run.ending,
         "duration": run.seconds,
-        "event_id": event.id,
-        "event_type": event.type,
-        "topic": event.topic,
-        "key": event.key,
-        "stream": event.stream,
+        "event_id": printable(event.id),
+        "event_type": None if event.type is None else printable(event.type),
+        "topic": printable(event.topic),
+        "key": None if event.key is None else printable(event.key),
+        "stream": printable(event.stream),
         "position": event.position,
         "attempt": event.attempt,
     }

@@ -142,7 +142,7 @@ class DeadLetters:
                         continue
                     if refusal := await self._send(letter, edit, turn):
                         left[letter.id] = refusal
-                        logger.warning("dead letter %s stays: %s", letter.id, refusal)
+                        logger.warning("dead letter %s stays: %s", printable(letter.id), refusal)
                         await turn.put_back(delivery)
                         continue
                     consumer.ack(delivery)

@@ -10,6 +10,7 @@ import pydantic_core
 from dispytch.envelope import Envelope
 from dispytch.exceptions import DecodeError, EncodeError
 from dispytch.messages import CONTENT_TYPE, Delivery, Headers
+from dispytch.printable import printable, quoted
 from dispytch.serialization.cloudevents import CloudEvents
 from dispytch.serialization.codec import JSON
 from dispytch.serialization.wire import Reader, WireFormat, Writer
@@ -63,7 +64,7 @@ def _parsed(value: bytes) -> dict[str, Any] | None:
 
 def _envelope(event: dict[str, Any]) -> Envelope:
     if not isinstance(event["type"], str):
-        raise DecodeError(f"the envelope's type must be a text, not {event['type']!r}")
+        raise DecodeError(f"the envelope's type must be a text, not {printable(event['type'])}")
     return Envelope(
         id=str(event["id"]),
         type=event["type"],
@@ -82,8 +83,12 @@ def _time(timestamp: object) -> str:
             seconds = timestamp / 1000 if abs(timestamp) >= _MILLISECONDS_FROM else timestamp
             return datetime.fromtimestamp(seconds, UTC).isoformat()
     except (ValueError, OverflowError, OSError) as error:
-        raise DecodeError(f"the envelope's timestamp {timestamp!r} is no time: {error}") from error
-    raise DecodeError(f"the envelope's timestamp {timestamp!r} is neither a number nor a text")
+        raise DecodeError(
+            f"the envelope's timestamp {quoted(timestamp)} is no time: {printable(error)}"
+        ) from None
+    raise DecodeError(
+        f"the envelope's timestamp {printable(timestamp)} is neither a number nor a text"
+    )
 
 
 def _write(envelope: Envelope) -> tuple[bytes | None, Headers]:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from dispytch.exceptions import ConfigurationError, DecodeError, EncodeError
+from dispytch.printable import printable
 from dispytch.serialization.codec import BodyCodec, Change
 from dispytch.serialization.formats.avro_library import (
     AvroLibrary,
@@ -108,7 +109,9 @@ class AvroCodec(SchemaCodec):
         try:
             return self.avro.parse_text(schema)
         except Exception as error:
-            raise DecodeError(f"the writer's Avro schema cannot be understood: {error}") from error
+            raise DecodeError(
+                f"the writer's Avro schema cannot be understood: {printable(error)}"
+            ) from error
 
     def encode(self, adapter: TypeAdapter[Any], body: Any) -> bytes:
         """As `bind` does, with a schema that is derived anew each time."""

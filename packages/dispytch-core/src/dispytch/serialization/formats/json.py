@@ -16,6 +16,7 @@ from dispytch.exceptions import (
     EncodeError,
     SerializationError,
 )
+from dispytch.failing import kind_and_place
 from dispytch.printable import printable
 from dispytch.serialization.codec import JSON, BodyCodec, BoundCodec, Change, Codec
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
@@ -69,7 +70,10 @@ class JsonCodec(SchemaCodec):
         try:
             data = pydantic_core.to_json(plain, inf_nan_mode="constants")
         except (PydanticSerializationError, UnicodeEncodeError) as error:
-            raise BodyInvalid(f"the changed body cannot be written as JSON: {error}") from error
+            refusal = BodyInvalid(
+                f"the changed body cannot be written as JSON: {kind_and_place(error)}"
+            )
+            raise refusal from None
         return self.decode(adapter, data)
 
 
