@@ -265,7 +265,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("value", "text"), TEXTS, ids=repr)
+@pytest.mark.parametrize(("value", "text"), TEXTS)
 def test_every_value_that_has_a_text(value: object, text: str) -> None:
     event = SimpleNamespace(field=value)
     assert Template("{field}").fill(event) == text
