@@ -64,11 +64,18 @@ class Table:
             Malformed: at an entry that cannot be told.
         """
         at, end = 0, len(data)
+        values, wire = self.values, self.wire
         while at < end:
             name, start = _name(data, at, end)
-            value, at = _guarded(name, data, start, end)
-            self.values[name] = value
-            self.wire[name] = data[start:at]
+            # Nearly all values are strings, and each message has several.
+            if data[start : start + 1] == b"S" and start + 5 <= end:
+                at = start + 5 + _LENGTH.unpack_from(data, start + 1)[0]
+                if at <= end:
+                    values[name] = _long_string(data[start + 5 : at])
+                    wire[name] = data[start:at]
+                    continue
+            values[name], at = _guarded(name, data, start, end)
+            wire[name] = data[start:at]
 
 
 def _guarded(name: str, data: bytes, start: int, end: int) -> tuple[Any, int]:

@@ -42,10 +42,21 @@ class Properties(Basic.Properties):
         self.stamp: int | None = None
         self.unreadable: str | None = None
 
+    @classmethod
+    def empty(cls) -> "Properties":
+        """None at all; made for every message, without the checks of what is given."""
+        made = cls.__new__(cls)
+        for name in cls.__slots__:
+            setattr(made, name, None)
+        made.cluster_id = ""
+        made.wire = {}
+        made.stamp = made.unreadable = None
+        return made
+
 
 def read_properties(data: bytes) -> Properties:
     """The properties in a content header, from the flags on; never raises."""
-    properties = Properties()
+    properties = Properties.empty()
     try:
         _read(properties, data)
     except Malformed as error:
@@ -83,8 +94,8 @@ def short_string(value: str) -> bytes:
 
 def _read(properties: Properties, data: bytes) -> None:
     flags, at = _read_flags(data)
-    for name, read in _READERS:
-        if flags & _FLAGS[name]:
+    for flag, name, read in _READERS:
+        if flags & flag:
             try:
                 at = read(properties, name, data, at)
             except IndexError:
@@ -188,5 +199,7 @@ _OTHERS_WRITTEN: Final[dict[str, Callable[[Properties, Any], bytes]]] = {
     "priority": _write_octet,
     "timestamp": _write_timestamp,
 }
-_READERS: Final = [(name, _OTHERS_READ.get(name, _read_short)) for name in _FLAGS]
+_READERS: Final = [
+    (flag, name, _OTHERS_READ.get(name, _read_short)) for name, flag in _FLAGS.items()
+]
 _WRITERS: Final = {name: _OTHERS_WRITTEN.get(name, _write_short) for name in _FLAGS}
