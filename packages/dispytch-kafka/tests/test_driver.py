@@ -18,6 +18,7 @@ from aiokafka.consumer.subscription_state import (  # type: ignore[import-untype
     Assignment,
     SubscriptionState,
 )
+from aiokafka.errors import NodeNotReadyError  # type: ignore[import-untyped,unused-ignore]
 from brokers import kafka_batches as made
 
 from dispytch.kafka.driver import consumer_client, partition_of, producer_client
@@ -160,11 +161,23 @@ async def test_an_offset_that_is_gone_is_told_and_reading_goes_on_at_the_earlies
 async def test_an_answer_that_nobody_understands_ends_no_fetching() -> None:
     desk = Desk()
     try:
-        for answer in (Answer((3, 0)), ValueError("nonsense")):
-            desk.answer = answer
+        desk.answer = Answer((3, 0))
+        assert not await desk.fetch()
+        assert desk.assignment.state_value(HERE).paused
+    finally:
+        await desk.close()
+
+
+@pytest.mark.parametrize("error", [ValueError("nonsense"), NodeNotReadyError("away")])
+async def test_a_node_that_does_not_answer_puts_no_partition_off_for_longer(
+    error: Exception,
+) -> None:
+    desk = Desk()
+    try:
+        desk.answer = error
+        for _ in range(5):
             assert not await desk.fetch()
-            assert desk.assignment.state_value(HERE).paused
-            desk.assignment.state_value(HERE).resume()
+        assert not desk.assignment.state_value(HERE).paused
     finally:
         await desk.close()
 

@@ -317,7 +317,9 @@ class _Fetcher(Fetcher):  # type: ignore[misc,unused-ignore]
         except Exception as error:
             self._invalidate_preferred_read_replica_for_node(node_id, request)
             for partition, offset in asked.items() if assignment.active else ():
-                self._failed(assignment, partition, offset, error)
+                # It is the node that does not answer: they wait together, and not for longer.
+                self.reading.failed(partition, offset, error, _put_nothing_off)
+            await asyncio.sleep(self._retry_backoff)
             return False
         except asyncio.CancelledError:
             # The client is closed, or the partitions are others' now.
@@ -388,6 +390,10 @@ class _Fetcher(Fetcher):  # type: ignore[misc,unused-ignore]
     ) -> None:
         state = assignment.state_value(partition)
         self.reading.failed(partition, offset, error, partial(_put_off, state))
+
+
+def _put_nothing_off(_: float) -> None:
+    """What fails waits elsewhere."""
 
 
 def _put_off(state: Any, seconds: float) -> None:

@@ -19,7 +19,7 @@ _GRACE: Final = 5.0
 """Seconds in which a fetch may fail before that is a problem: leaders change in less."""
 
 _FIRST_PAUSE: Final = 0.3
-_LONGEST_PAUSE: Final = 30.0
+_LONGEST_PAUSE: Final = 2.0
 _TOLD_OF_UNREADABLE: Final = 60.0
 _TOLD_OF_EXPIRED: Final = 300.0
 
