@@ -60,7 +60,8 @@ class CloudEvents(WireFormat):
         that the backend declares: ``ce-`` on RabbitMQ, for readers that know no other.
 
     Raises:
-        ConfigurationError: the backend has no such prefix; when an emitter or a listener is made.
+        ConfigurationError: the backend has no such prefix; when an emitter is made or a listener
+            starts.
     """
 
     def __init__(
