@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fuzzing.target import Target
-from fuzzing.targets import TARGETS
+from fuzzing.targets import all_targets, room_of
 
 FOLDER: Final = Path(__file__).parent / "findings"
 PROCESSES: Final = 2
@@ -23,12 +23,13 @@ PROCESSES: Final = 2
 
 def main() -> int:
     """Run what the command line asks for; 1 when something was found."""
-    asked = _arguments()
+    known = all_targets()
+    asked = _arguments(sorted(known))
     if asked.again is not None:
         name = asked.again.name.rpartition("-")[0]
-        TARGETS[name].run(asked.again.read_bytes())
+        known[name].run(asked.again.read_bytes())
         return 0
-    targets = [TARGETS[name] for name in asked.target or TARGETS]
+    targets = [known[name] for name in asked.target or known]
     began = time.monotonic()
     reports = _run(targets, asked.inputs, asked.seed)
     print(*_table(reports, time.monotonic() - began), sep="\n")
@@ -37,11 +38,11 @@ def main() -> int:
     return int(bool(found))
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(names: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hatch run fuzz", description="hostile input")
     parser.add_argument("--inputs", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--target", action="append", choices=sorted(TARGETS))
+    parser.add_argument("--target", action="append", choices=names)
     parser.add_argument("--again", type=Path)
     return parser.parse_args()
 
@@ -58,9 +59,11 @@ def _run_one(target: Target, inputs: int, seed: int) -> dict[str, Any]:
     report = FOLDER / f"{target.name}.json"
     FOLDER.mkdir(exist_ok=True)
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "fuzzing.child", target.name, str(inputs), str(seed)]
+    told = (room_of(target.name), target.name, str(inputs), str(seed), str(FOLDER))
     with (FOLDER / f"{target.name}.log").open("wb") as log:
-        done = subprocess.run([*command, str(FOLDER)], check=False, stdout=log, stderr=log)
+        done = subprocess.run(
+            [sys.executable, "-m", "fuzzing.child", *told], check=False, stdout=log, stderr=log
+        )
     if report.exists():
         found: dict[str, Any] = json.loads(report.read_text())
         return found

@@ -1,4 +1,4 @@
-"""One target in a process of its own: ``python -m fuzzing.child TARGET INPUTS SEED FOLDER``.
+"""One target in a process of its own: ``… fuzzing.child ROOM TARGET INPUTS SEED FOLDER``.
 
 The process ends as soon as the inputs are used up; what it found is in ``FOLDER/TARGET.json``.
 """
@@ -13,10 +13,8 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["dispytch", "pamqp"]):
-    from fuzzing.targets import TARGETS
-
 from fuzzing.target import Target
+from fuzzing.targets import targets_of
 from fuzzing.watch import Watch
 
 _HANG = 60
@@ -24,9 +22,10 @@ _HANG = 60
 _MEMORY_MB = 2048
 
 
-def main(name: str, inputs: int, seed: int, folder: Path) -> None:
+def main(room: str, name: str, inputs: int, seed: int, folder: Path) -> None:
     """Fuzz until the inputs are used up; does not return."""
-    target = TARGETS[name]
+    with atheris.instrument_imports(include=["dispytch"]):
+        target = targets_of(room)[name]
     watch = Watch(target, folder / "inputs")
     began = time.monotonic()
 
@@ -78,4 +77,4 @@ def _report(watch: Watch, began: float) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))

@@ -15,7 +15,7 @@ class Target:
     run: takes an input; whatever it raises is a finding.
     seeds: inputs to begin with. words: what mutations may put in.
     weight: its share of the inputs, next to the other targets.
-    max_len: the longest input.
+    max_len: the longest input. size: how many bytes one stands for, if not its own.
     """
 
     name: str
@@ -24,3 +24,4 @@ class Target:
     words: Sequence[bytes] = ()
     weight: float = 1.0
     max_len: int = 4096
+    size: int = 0

@@ -70,13 +70,14 @@ def _in_a_name(body: bytes) -> bool:
         plain: Any = json.loads(body)
     except (ValueError, RecursionError):
         return False
-    if isinstance(plain, dict) and not _BODIES.isdisjoint(plain):
+    if isinstance(plain, dict) and not _ENVELOPE.isdisjoint(plain):
         attributes = {name: value for name, value in plain.items() if name not in _BODIES}
         return CANARY in json.dumps(attributes) or _has_name(plain)
     return _has_name(plain)
 
 
-_BODIES: Final = {"data", "data_base64", "body"}
+_ENVELOPE: Final = {"data", "data_base64", "body", "specversion"}
+_BODIES: Final = _ENVELOPE - {"specversion"}
 """Where an envelope in JSON has the body; what is beside it are attributes."""
 
 

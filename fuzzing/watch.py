@@ -14,9 +14,9 @@ from typing import Final
 from fuzzing.target import Finding, Target
 
 _HANG: Final = 10.0
-"""Seconds after which a run is cut off where Python can be interrupted."""
+"""Seconds of processor time after which a run is cut off, where Python can be interrupted."""
 _SLOW: Final = 0.25
-_SLOW_PER_BYTE: Final = 10e-6
+_SLOW_PER_BYTE: Final = 1e-6
 _HEAVY: Final = 48 * 1024
 """KiB by which one run may raise the peak of the process, and so many bytes more per byte."""
 _HEAVY_PER_BYTE: Final = 100
@@ -37,14 +37,14 @@ class Watch:
     findings: dict[str, dict[str, str | int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        signal.signal(signal.SIGALRM, _cut_off)
+        signal.signal(signal.SIGPROF, _cut_off)
         _forget_peak()
 
     def __call__(self, data: bytes) -> None:
         """One input."""
         self.inputs += 1
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        signal.setitimer(signal.ITIMER_REAL, _HANG)
+        signal.setitimer(signal.ITIMER_PROF, _HANG)
         began = time.process_time()
         try:
             self.target.run(data)
@@ -53,16 +53,17 @@ class Watch:
         except Exception as error:
             self._note(error, data)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _check(self, data: bytes, spent: float, before: int) -> None:
         self.slowest = max(self.slowest, spent)
-        if spent > _SLOW + _SLOW_PER_BYTE * len(data):
-            raise Finding(f"slow: {spent:.1f} s")
+        size = max(len(data), self.target.size)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        if grown > _HEAVY + _HEAVY_PER_BYTE * len(data) // 1024:
+        if grown > _HEAVY + _HEAVY_PER_BYTE * size // 1024:
             _forget_peak()
             raise Finding(f"heavy: {grown // 1024} MiB")
+        if spent > _SLOW + _SLOW_PER_BYTE * size:
+            raise Finding(f"slow: {spent:.1f} s")
 
     def _note(self, error: Exception, data: bytes) -> None:
         kind = _kind(error)

@@ -140,4 +140,4 @@ _WORDS: Final = (
 _KEYS: Final = (_short(b"orders"), _short(b"\xff\xfe"))
 _INPUTS: Final = [key + seed for seed in _SEEDS for key in _KEYS]
 
-AMQP: Final = (Target("amqp-properties", _run, _INPUTS, _WORDS, weight=3, max_len=1024),)
+TARGETS: Final = (Target("amqp-properties", _run, _INPUTS, _WORDS, weight=3, max_len=1024),)

@@ -203,7 +203,7 @@ _FORGED: Final = (
 )
 _WORDS: Final = tuple(f"\n@topic: {topic}\n".encode() for topic in _TOPICS)
 
-ENGINE: Final = (
+TARGETS: Final = (
     Target(
         "engine",
         Stage().run,

@@ -109,7 +109,7 @@ def _look_at(event: Event[None]) -> None:
             raise Finding("a header is no text")
 
 
-ENVELOPES: Final = (
+TARGETS: Final = (
     Target("cloudevents", _run(CloudEvents().reader(KAFKA)), SEEDS, WORDS, weight=3),
     Target("cloudevents-amqp", _run(CloudEvents().reader(AMQP)), SEEDS, WORDS, weight=2),
     Target("envelope-0x", _run(Envelope0x().reader(KAFKA)), SEEDS, WORDS, weight=2),

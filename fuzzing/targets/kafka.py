@@ -145,7 +145,7 @@ _RAW_SEEDS: Final = (
     batch([_PLAIN]).replace(b"\x02\x00\x00\x00\x00", b"\x01\x00\x00\x00\x00", 1),
 )
 
-KAFKA: Final = (
+TARGETS: Final = (
     Target("kafka-records", _legal, _LEGAL_SEEDS, (b"\n\xff: ", b"\n@key: ")),
     Target("kafka-bytes", _anything, _RAW_SEEDS, (b"\xff\xff\xff\xff\x0f",), weight=2),
 )

@@ -119,8 +119,8 @@ def _letter(data: bytes) -> None:
 
 
 def _check_kept(delivery: message.Delivery, made: message.Message) -> None:
-    own = original_headers(delivery.headers)
-    if made.value != delivery.value or list(made.headers[: len(own)]) != list(own):
+    read_again = original_headers(made.headers)
+    if made.value != delivery.value or list(read_again) != list(delivery.headers):
         raise Finding("a dead letter is not the event")
     list(origin(delivery))
 
@@ -138,7 +138,7 @@ def _reply(data: bytes) -> None:
         check_text(str(error), b"")
 
 
-LETTERS: Final = (
+TARGETS: Final = (
     Target("redelivery", _redelivery, SEEDS, WORDS, weight=2),
     Target("dead-letter", _letter, SEEDS, WORDS),
     Target("reply", _reply, [*SEEDS, b"content-type: application/json\n\n" + ORDER], WORDS),

@@ -71,7 +71,7 @@ def _template(data: bytes) -> None:
             continue
 
 
-TOPICS: Final = (
+TARGETS: Final = (
     Target("patterns", _pattern, [b"user.{id}.*\nuser.1.b", b"a:#\na:b.c", b"*\na"], (b"#", b"*")),
     Target("routes", _route, [b"user.1.events", b"order:1:x", b"a.b.c.d"], (b".", b":", b"#"), 0.5),
     Target(

@@ -4,8 +4,10 @@ import asyncio
 import random
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from cluster.kafka_cluster import KafkaCluster
 from cluster.stage import Reckoning, playing
@@ -19,17 +21,24 @@ _FLOW_EVERY: Final = 5
 
 
 async def mixed(
-    cluster: KafkaCluster, unique: str, folder: Path, *, faults: int, seed: int
+    cluster: KafkaCluster,
+    unique: str,
+    folder: Path,
+    *,
+    faults: int,
+    seed: int,
+    names: Sequence[str] = QUICK,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Reckoning:
-    """Run them, and reckon once all that was acknowledged is handled.
+    """Run so many of these, and reckon once all that was acknowledged is handled.
 
     Raises:
         AssertionError: events have stopped flowing, or not all of them are handled in the end.
     """
     draw, began = random.Random(seed), time.monotonic()
-    async with playing(cluster, unique, folder, members=MEMBERS) as stage:
+    async with playing(cluster, unique, folder, members=MEMBERS, settings=settings) as stage:
         for number in range(1, faults + 1):
-            name = draw.choice(QUICK)
+            name = draw.choice(names)
             print(f"{time.monotonic() - began:7.1f} s  {number:4} {name}", file=sys.stderr)
             await TORMENTS[name](stage, draw)
             await asyncio.sleep(_CALM * draw.random())

@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from cluster.kafka_cluster import KafkaCluster
@@ -26,6 +27,8 @@ SHORTEST, LONGEST = 0.01, 0.05
 PAUSE: Final = 0.3
 SESSION: Final = 6
 PATIENCE: Final = 180.0
+SLOW: Final[dict[str, Any]] = {"shortest": 0.3, "longest": 0.6, "concurrency": 4}
+"""So that what a member has received keeps it busy for longer than its session."""
 SETTINGS: Final[dict[str, Any]] = {
     "shortest": SHORTEST,
     "longest": LONGEST,
@@ -48,10 +51,17 @@ class Standstill:
 class Stage:
     """What the torments work on."""
 
-    def __init__(self, cluster: KafkaCluster, scene: Scene, probe: ClusterProbe) -> None:
+    def __init__(
+        self,
+        cluster: KafkaCluster,
+        scene: Scene,
+        probe: ClusterProbe,
+        settings: Mapping[str, Any],
+    ) -> None:
         self.cluster: Final = cluster
         self.scene: Final = scene
         self.probe: Final = probe
+        self._settings = {**SETTINGS, **settings}
         self.standstills: list[Standstill] = []
 
     @property
@@ -62,7 +72,7 @@ class Stage:
     async def join(self, addresses: str | None = None) -> ServiceProcess:
         """One more member, ready."""
         own = {} if addresses is None else {"url": f"kafka://{addresses}{OPTIONS}"}
-        member = self.scene.start(**{**SETTINGS, **own})
+        member = self.scene.start(**{**self._settings, **own})
         await until(lambda: member.ready, "a member is ready", within=60)
         return member
 
@@ -78,8 +88,7 @@ class Stage:
 
     async def flow(self) -> None:
         """Return once events are handled again."""
-        more = self.scene.handled() + KEYS
-        await until(lambda: self.scene.handled() >= more, "events are handled", within=90)
+        await self.scene.until_handled(self.scene.handled() + KEYS, within=90)
 
     def reckoning(self) -> "Reckoning":
         """The counts as they are now."""
@@ -128,15 +137,23 @@ def repeats(faults: int, members: int) -> int:
 
 @asynccontextmanager
 async def playing(
-    cluster: KafkaCluster, unique: str, folder: Path, *, members: int = 2
+    cluster: KafkaCluster,
+    unique: str,
+    folder: Path,
+    *,
+    members: int = 2,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncGenerator[Stage]:
-    """Members at work, and events emitted all the time; at the end all of them are handled."""
+    """Members at work, and events emitted all the time; at the end all of them are handled.
+
+    settings: of the services, where they are not the usual ones.
+    """
     url = f"kafka://{cluster.many}{OPTIONS}"
     scene = Scene(url, f"steps-{unique}", f"walkers-{unique}", folder)
     ended = asyncio.Event()
     try:
         async with probing(cluster.plain, f"probe-{unique}") as probe:
-            stage = Stage(cluster, scene, probe)
+            stage = Stage(cluster, scene, probe, settings)
             await asyncio.gather(*(stage.join() for _ in range(members)))
             emitting = asyncio.create_task(
                 scene.emit(_until(ended, scene.topic), pause=PAUSE, patience=PATIENCE)

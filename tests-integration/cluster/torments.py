@@ -131,6 +131,17 @@ async def member_suspended(stage: Stage, draw: random.Random) -> None:
     await stage.suspend(draw.choice(stage.members), SESSION + 3 + draw.random())
 
 
+async def member_cut_off(stage: Stage, draw: random.Random) -> None:
+    """One member reaches no node for longer than its session, while the others go on."""
+    await stage.join(stage.cluster.one)
+    await stage.flow()
+    stage.cluster.cut_off()
+    try:
+        await asyncio.sleep(2 * SESSION + 4 * draw.random())
+    finally:
+        stage.cluster.join_again()
+
+
 async def _hang(stage: Stage, number: int, seconds: float) -> None:
     stage.cluster.hang(number)
     try:
@@ -158,6 +169,7 @@ TORMENTS: Final[Mapping[str, Torment]] = {
         member_stopped,
         member_comes_and_goes,
         member_suspended,
+        member_cut_off,
     )
 }
 
