@@ -19,7 +19,7 @@ from dispytch import (
     HandlerGroup,
     RetryPolicy,
 )
-from dispytch.exceptions import BatchFailed, DependencyError
+from dispytch.exceptions import BatchFailed, DependencyError, RetryAfter
 from dispytch.middleware import Idempotent, Log, Next, Timing, map_exceptions
 
 
@@ -325,3 +325,22 @@ async def test_an_interrupt_is_no_failure(kind: type[BaseException]) -> None:
 
     with pytest.raises(kind):
         failure_of(kind())
+
+
+@pytest.mark.parametrize("seconds", [1e300, 1e306, 1e308])
+async def test_a_wait_beyond_all_reckoning_ends_nothing(seconds: float) -> None:
+    url, group, good = f"memory://{uuid4().hex}", HandlerGroup(default_topic="orders"), list[int]()
+
+    @group.handler(event="placed", retry=RetryPolicy(attempts=2, delayed=True))
+    async def handle(event: Event[Placed]) -> None:
+        if event.body.bad:
+            raise RetryAfter(seconds)
+        good.append(1)
+
+    listener = EventListener(url, group="shop")
+    listener.add_handler_group(group)
+    async with listener:
+        async with EventEmitter(url) as emitter:
+            await emitter.emit_many([Placed(bad=True), Placed()])
+        await until(lambda: listener.outcomes.delayed == 1 and bool(good))
+        assert await listener.health()

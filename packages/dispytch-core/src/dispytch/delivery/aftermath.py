@@ -31,6 +31,9 @@ from dispytch.tracebacks import exc_info
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
+_LONGEST_WAIT: Final = 10 * 365 * 86_400.0
+"""Seconds that the broker keeps an event back at most: longer ones end in infinite times."""
+
 _EARLY: Final = 10.0
 """Seconds before its turn that an event is back which waits for it at the broker, at most."""
 
@@ -200,7 +203,7 @@ class Aftermath:
         self, last: Attempt, delivery: Delivery, delay: float, *, number: int
     ) -> Parting:
         """Attempt ``number``, which comes back from the broker; ``last`` is what was tried here."""
-        now = self._wall()
+        now, delay = self._wall(), min(delay, _LONGEST_WAIT)
         redelivery = Redelivery(
             topic=delivery.topic,
             handler=last.route.name,
