@@ -66,6 +66,8 @@ class Keeper:
             confirms = Confirms(channel)
             try:
                 await confirms.wait(confirms.publisher.publish(entry))
+            except Returned as error:
+                raise AmqpError("the index of what is kept has gone") from error
             except NotTaken as error:
                 raise Unroutable(
                     f"no queue takes events with routing key {key!r}, and those of no more than "
@@ -117,10 +119,10 @@ class _Storing:
         for message, confirmation in sent:
             try:
                 await confirms.wait(confirmation)
-            except NotTaken as error:
-                message.settle(self._full(error))
             except Returned as error:
                 raise AmqpError(f"queue {self._name!r} has gone") from error
+            except NotTaken as error:
+                message.settle(self._full(error))
             else:
                 message.settle(None)
         await close_channel(channel)
