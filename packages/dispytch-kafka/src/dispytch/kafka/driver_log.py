@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from typing import Final
 
 from dispytch.short_names import short
@@ -10,6 +11,7 @@ _INTERVAL: Final = 10.0
 _REMEMBERED: Final = 1_000
 _LOGGERS: Final = (
     "aiokafka",
+    "aiokafka.cluster",
     "aiokafka.conn",
     "aiokafka.consumer.fetcher",
     "aiokafka.consumer.group_coordinator",
@@ -18,26 +20,32 @@ _LOGGERS: Final = (
 
 
 class Throttle(logging.Filter):
-    """Lets a complaint through once in ten seconds.
+    """Lets a complaint through once in ten seconds, and says how many it has held back since.
 
     While a broker is away the driver complains of each of its attempts, a dozen times a second and
-    at the level of errors.
+    at the level of errors. What is compared is what a reader would see.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[object, float] = {}
+        self._let_through: dict[str, float] = {}
+        self._held_back: Counter[str] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is logged; compares what was written in the code, not its values."""
+        """Whether the record is logged."""
         if record.levelno < logging.WARNING:
             return True
-        now, text = time.monotonic(), short(record.msg)
-        if now - self._last.get(text, -_INTERVAL) < _INTERVAL:
+        now, said = time.monotonic(), record.getMessage()
+        text = short(said)
+        if now - self._let_through.get(text, -_INTERVAL) < _INTERVAL:
+            self._held_back[text] += 1
             return False
-        if len(self._last) >= _REMEMBERED:
-            self._last.clear()
-        self._last[text] = now
+        if len(self._let_through) >= _REMEMBERED:
+            self._let_through.clear()
+            self._held_back.clear()
+        self._let_through[text] = now
+        if held_back := self._held_back.pop(text, 0):
+            record.msg, record.args = f"{said} (and {held_back} times more before that)", None
         return True
 
 
