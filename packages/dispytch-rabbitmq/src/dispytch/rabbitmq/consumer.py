@@ -13,6 +13,7 @@ from dispytch.rabbitmq.consumption import Consumption, QueueLease
 from dispytch.rabbitmq.declaring import translated
 from dispytch.rabbitmq.driver import Channel
 from dispytch.rabbitmq.failures import LOCKED, AmqpError, ChannelClosed, translated_failures
+from dispytch.rabbitmq.keeping_order import close_in_order
 from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.partitions import SHARE_WITHIN, Partitions
@@ -106,6 +107,9 @@ class RabbitMQConsumer(Consumer):
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+        if self._bounded:
+            for stream in self._streams:
+                await close_in_order(stream.current, self._link)
         await close_all([stream.current for stream in self._streams], self._link, self._config)
         for partitions in self._partitions:
             partitions.close()

@@ -102,6 +102,21 @@ class Consumption:
         await send_marker(channel, self.lease.stream, self._marker)
 
     @property
+    def is_full(self) -> bool:
+        """Whether the broker hands out nothing more before something is settled."""
+        return self._settlements.unsettled >= self._prefetch
+
+    @property
+    def is_quorum(self) -> bool:
+        """Whether its queue is a quorum queue."""
+        return self._is_quorum
+
+    def is_marker(self, delivered: Delivered) -> bool:
+        """Whether a message is what marks the end; see `mark_the_end`."""
+        properties = delivery(self.lease, self._topic_of, delivered).properties
+        return is_probe(delivered, properties) and properties.message_id == self._marker
+
+    @property
     def holds(self) -> bool:
         """Whether its queue is being consumed, and goes on to be."""
         return self._channel is not None and not self.lease.ended and self.given_up is None
@@ -188,7 +203,9 @@ class Consumption:
 
     async def _delivered(self, delivered: Delivered) -> None:
         # The driver runs this in a task of its own, in the order of the wire; it must not wait.
-        if self._stopped or self.lease.ended or delivered.delivery_tag is None:
+        if self.lease.ended or delivered.delivery_tag is None:
+            return
+        if self._stopped and self._marker is None:
             return
         if self.active_since is None:
             self.active_since = asyncio.get_running_loop().time()
@@ -202,7 +219,7 @@ class Consumption:
             self.has_ended = self._marker == arrived.properties.message_id is not None
             self._settlements.ack(delivered.delivery_tag)
             self._settled()
-        else:
+        elif not self._stopped:
             self.buffer.append(arrived)
         self._arrived()
 
