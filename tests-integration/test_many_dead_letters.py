@@ -90,7 +90,7 @@ async def test_a_replay_of_few_among_many_keeps_the_others_in_order(shelf: Shelf
 async def test_a_second_reader_is_refused_and_told_so(shelf: Shelf) -> None:
     await shelf.fill(50)
     other = Shelf(shelf.url, shelf.topic.removeprefix("orders."))
-    replaying = asyncio.create_task(shelf.letters.replay(rate=10))
+    replaying = asyncio.create_task(shelf.letters.replay(rate=3))
     await asyncio.sleep(3)
     for refused in (other.letters.read, other.letters.replay):
         with pytest.raises(GroupTaken, match="only one may"):
