@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dispytch.dead_letters import DeadLetterTopic
     from dispytch.dependencies import Dependency, Header, TopicSegment
     from dispytch.emitter import EventEmitter
-    from dispytch.events import Event, EventBase
+    from dispytch.events import Event, EventBase, Tombstone
     from dispytch.exceptions import BatchFailed, Postpone, Reject, RetryAfter, Skip
     from dispytch.health import Health
     from dispytch.listener import EventListener
@@ -63,6 +63,7 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "Skip",
+    "Tombstone",
     "TopicSegment",
     "Upcast",
     "__path__",
@@ -99,6 +100,7 @@ _HOMES: Final = {
     "RetryAfter": "exceptions",
     "RetryPolicy": "retry",
     "Skip": "exceptions",
+    "Tombstone": "events",
     "TopicSegment": "dependencies",
     "Upcast": "upcasts",
     "provides": "middleware",

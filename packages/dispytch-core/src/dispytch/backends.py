@@ -1,6 +1,7 @@
 """The registry: from a URL or a name to a backend, through entry points."""
 
 import re
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -44,7 +45,7 @@ def backend_class(name: str) -> type[Backend]:
     entries = entry_points(group=GROUP, name=name)
     if not entries:
         raise BackendNotFound(_not_found(name))
-    backend = _load(next(iter(entries)))
+    backend = _load(_only(name, tuple(entries)))
     _registered[name] = backend
     return backend
 
@@ -73,14 +74,29 @@ def backend_from(given: Backend | str) -> Backend:
     return backend_class(name.lower()).from_url(given if separator else f"{given}://")
 
 
+def _only(name: str, entries: Sequence[EntryPoint]) -> EntryPoint:
+    """The one entry; one distribution may be found in two places of the path."""
+    claims = {(_origin(entry), entry.value): entry for entry in entries}
+    if len(claims) > 1:
+        claimants = " and ".join(f"{origin} ({value})" for origin, value in sorted(claims))
+        raise BackendUnusable(
+            f"the backend {name!r} is claimed by {claimants}: uninstall all but one of them, or "
+            "hand a Backend object over in place of the URL"
+        )
+    return entries[0]
+
+
+def _origin(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else "an unknown distribution"
+
+
 def _load(entry: EntryPoint) -> type[Backend]:
     try:
         backend = entry.load()
     except Exception as error:
-        origin = entry.dist.name if entry.dist is not None else "an unknown distribution"
         raise BackendUnusable(
-            f"the backend {entry.name!r} of {origin} cannot be imported from {entry.value}: "
-            f"{type(error).__name__}: {error}; install it again, with its driver"
+            f"the backend {entry.name!r} of {_origin(entry)} cannot be imported from "
+            f"{entry.value}: {type(error).__name__}: {error}; install it again, with its driver"
         ) from error
     return _checked(entry.name, backend)
 

@@ -1,7 +1,7 @@
 """Emitting events."""
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from dispytch.awaitables import awaited
 from dispytch.backends import backend_from
 from dispytch.connecting import Connect, checked_connect, waiting_producer
-from dispytch.events import EventBase
+from dispytch.events import EventBase, Tombstone
 from dispytch.exceptions import (
     AlreadyRunning,
     ConfigurationError,
@@ -41,7 +41,7 @@ from dispytch.serialization.adapters import Unvalidatable, adapter_of
 from dispytch.transport import Backend, Producer
 from dispytch.unawaited import tracked
 
-TimeoutCallback = Callable[[EventBase], Awaitable[None] | None]
+TimeoutCallback = Callable[[Any], Awaitable[None] | None]
 Callback = TypeVar("Callback", bound=TimeoutCallback)
 Reply = TypeVar("Reply")
 
@@ -102,12 +102,12 @@ class EventEmitter:
     @tracked
     async def emit(
         self,
-        event: EventBase,
+        event: EventBase | Tombstone,
         *,
         delay: timedelta | float | None = None,
         at: datetime | None = None,
     ) -> None:
-        """Send one event; return once the broker has durably taken it.
+        """Send one event, or a `Tombstone`; return once the broker has durably taken it.
 
         delay: how long the broker keeps it back, at least; a number means seconds. Events of
             different delays have no order among each other.
@@ -142,7 +142,7 @@ class EventEmitter:
     @tracked
     async def emit_many(
         self,
-        events: Iterable[EventBase],
+        events: Iterable[EventBase | Tombstone],
         *,
         delay: timedelta | float | None = None,
         at: datetime | None = None,
@@ -304,7 +304,7 @@ class EventEmitter:
         return self._producer
 
     async def _without_timeouts(
-        self, events: list[EventBase], failures: dict[int, TransportError]
+        self, events: Sequence[EventBase | Tombstone], failures: dict[int, TransportError]
     ) -> dict[int, TransportError]:
         if self._on_timeout is None:
             return failures

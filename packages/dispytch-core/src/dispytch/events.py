@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from dispytch.envelope import Envelope, time_of
 from dispytch.event_config import EventConfig
-from dispytch.exceptions import DecodeError, DependencyError
+from dispytch.exceptions import DecodeError, DependencyError, InvalidEvent
 from dispytch.gates import Waiting
 from dispytch.identity import Identity, new_uuid, utc_now
 from dispytch.messages import Delivery, present
@@ -86,6 +86,47 @@ def identity_of(event: EventBase, new: Iterator[Identity] | None = None) -> Iden
         identity = (new_uuid(), utc_now()) if new is None else next(new)
         _slot.__set__(event, identity)
     return identity
+
+
+class Tombstone:
+    """An event without a body: says that what a key stands for is gone.
+
+    It goes where events of the class go, under their key and type, and its value is null: a
+    compacted topic of Kafka forgets what it has of that key. Emit it like an event::
+
+        await emitter.emit(Tombstone(UserChanged, id=42))
+
+    model: the class of events; it must have a ``__key__``.
+    fields: those that its key and its topic are made of; no others are needed.
+    """
+
+    __slots__ = ("event",)
+
+    def __init__(self, model: type[EventBase], /, **fields: Any) -> None:
+        if not (isinstance(model, type) and issubclass(model, EventBase)):
+            raise InvalidEvent(f"a Tombstone takes a class of events, not {model!r}")
+        if model.__key__ is None:
+            raise InvalidEvent(
+                f"{model.__qualname__} has no __key__, so a Tombstone of it would say nothing; "
+                'give its class one, as in __key__ = "{id}"'
+            )
+        unknown = fields.keys() - model.model_fields.keys()
+        if unknown:
+            raise InvalidEvent(
+                f"{model.__qualname__} has no field {', '.join(sorted(unknown))}; "
+                f"there are {', '.join(model.model_fields)}"
+            )
+        self.event: EventBase = model.model_construct(**fields)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={getattr(self.event, name)!r}" for name in self._given)
+        return f"Tombstone({type(self.event).__qualname__}, {given})"
+
+    @property
+    def _given(self) -> Sequence[str]:
+        return [
+            name for name in type(self.event).model_fields if name in self.event.model_fields_set
+        ]
 
 
 class ProvidedValues:

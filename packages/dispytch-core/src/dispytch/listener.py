@@ -57,6 +57,8 @@ class EventListener:
     max_body_bytes: a body that is larger is not read, and counts as undecodable; 16 MiB if not
         given. With None, there is no limit but the broker's.
     circuit_breaker: pauses while everything fails, see `CircuitBreaker`; none if not given.
+    reply_topics: topics or patterns that replies may go to, beside those of dispytch's own
+        requesters.
     wire, codecs: the formats that are read, and that an emitter in a handler writes.
 
     ``outcomes`` counts what became of events. ``overrides[get_db] = fake`` has ``fake`` called
@@ -87,6 +89,7 @@ class EventListener:
         circuit_breaker: CircuitBreaker | None = None,
         wire: WireFormat | None = None,
         codecs: Sequence[Codec] = (JsonCodec(),),
+        reply_topics: Sequence[str] = (),
     ) -> None:
         self._settings = Settings(
             backend=backend_from(backend),
@@ -101,6 +104,7 @@ class EventListener:
             max_body_bytes=max_body_bytes,
             wire=CloudEvents() if wire is None else wire,
             codecs=codecs,
+            reply_topics=reply_topics,
             retry=retry,
             dead_letter=dead_letter,
             unhandled=unhandled,

@@ -42,7 +42,8 @@ class Message:
     protocol knows of that beyond the headers, as AMQP its properties and the types of its headers.
     ``needs_reader`` says that it is worth nothing unless somebody is there to read it, as a request
     or a reply: where nobody is, it must be refused with `dispytch.exceptions.Unroutable`, if the
-    broker can tell, and not be kept for whoever comes.
+    broker can tell, and not be kept for whoever comes. No topic is made for a reply, see
+    `may_make_topic`.
     """
 
     topic: str
@@ -52,6 +53,14 @@ class Message:
     config: EventConfig | None = None
     repeats: "Delivery | None" = None
     needs_reader: bool = False
+
+
+def may_make_topic(message: Message) -> bool:
+    """Whether a topic that is missing may be made for a message.
+
+    Not for a reply, whose topic somebody else has chosen.
+    """
+    return not message.needs_reader or REPLY_TO in [name for name, _ in message.headers]
 
 
 @dataclass(eq=False, slots=True)

@@ -31,6 +31,7 @@ from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Messa
 from dispytch.printable import described, printable, qualified_name
 from dispytch.serialization import CloudEvents, JsonCodec, refusal_of
 from dispytch.serialization.wire import Reader
+from dispytch.topics import TopicPattern
 
 REPLY: Final = "dispytch.reply"
 FAILURE: Final = "dispytch.failure"
@@ -42,6 +43,34 @@ _NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 def reply_topic(source: str) -> str:
     """The topic for replies to those who emit under a source: a name that any broker can have."""
     return f"{_NAME.sub('-', source).strip('-') or 'dispytch'}.replies"
+
+
+_TEMPORARY: Final = re.compile(r"[A-Za-z0-9_-]+\.replies(\.[0-9a-f]{32})?")
+"""The topics that requesters of dispytch have their replies sent to."""
+
+
+class ReplyTopics:
+    """Where replies may go: to the topics of requesters, and to those that are named here.
+
+    Anybody who can send a request can write anything into it. A reply to a topic of their choice
+    would be an event there, sent with this service's rights.
+
+    Raises:
+        ConfigurationError: a pattern cannot be read.
+    """
+
+    def __init__(self, more: Sequence[str] = ()) -> None:
+        patterns = {text: TopicPattern.of(text) for text in more}
+        self._names = {text for text, pattern in patterns.items() if pattern is None}
+        self._patterns = [pattern for pattern in patterns.values() if pattern is not None]
+
+    def may_have(self, topic: str) -> bool:
+        """Whether a reply may go to a topic."""
+        return (
+            topic in self._names
+            or _TEMPORARY.fullmatch(topic) is not None
+            or any(pattern.matches(topic) for pattern in self._patterns)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +99,11 @@ class Asked:
 class ReplyWriter:
     """Writes the replies of a group: CloudEvents in JSON, whatever the requests came as."""
 
-    def __init__(self, *, source: str, prefixes: Sequence[str]) -> None:
+    def __init__(
+        self, *, source: str, prefixes: Sequence[str], topics: ReplyTopics | None = None
+    ) -> None:
         self._source = source
+        self.topics: Final = topics or ReplyTopics()
         self._write = CloudEvents().writer(prefixes)
 
     def reply(self, asked: Asked, adapter: TypeAdapter[Any], value: object) -> Message:

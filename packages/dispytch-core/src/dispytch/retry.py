@@ -19,6 +19,9 @@ ErrorTypes = type[Exception] | tuple[type[Exception], ...]
 _A_MINUTE: Final = 60.0
 _TRANSIENT: Final = (SendTimeout, BrokerUnreachable, RegistryUnavailable)
 
+LONGEST_WAIT: Final = 7 * 86_400.0
+"""Seconds that an attempt may be put off by, unless a policy's own limits allow more."""
+
 _random: Final = random.Random()
 
 
@@ -113,6 +116,12 @@ class RetryPolicy:
             return None
         delay = self._full_delay(attempt) * (draw() if self.jitter else 1.0)
         return delay if self.allows(elapsed + delay) else None
+
+    @property
+    def longest_wait(self) -> float:
+        """No attempt is further away than so many seconds; `RetryAfter` may ask for no more."""
+        longest = LONGEST_WAIT if self.time_limit is None else self.time_limit
+        return max(longest, self.max_delay or 0.0, self.delay)
 
     def allows(self, elapsed: float) -> bool:
         """Whether an attempt may start so many seconds after the first one did."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ from dispytch.loops import HomeLoop
 from dispytch.messages import Delivery
 from dispytch.opening import Opening
 from dispytch.redelivery import dead_topic, holding_topics, replay_group, retry_topic
-from dispytch.routing import Handler, PlannedRoute, Router
+from dispytch.routing import Handler, PlannedRoute, Route, Router
 from dispytch.settings import Settings
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
@@ -184,9 +184,8 @@ class Service:
         opening.step()
         of_app = await stack.enter_async_context(app_scope(self._app_steps, values, threads))
         opening.step()
-        router = Router(
-            route.bind(self._defaults, values, threads, of_app) for route in self._planned
-        )
+        routes = [route.bind(self._defaults, values, threads, of_app) for route in self._planned]
+        router = Router(routes, self._dead_topics(routes))
         topics = (*router.topics, retry_topic(settings.group))
         subscription = self._subscription(router, topics)
 
@@ -335,15 +334,19 @@ class Service:
                 sources=router.topics,
                 source_patterns=router.patterns,
             )
-        dead = {
+        if dead := self._dead_topics(router.routes):
+            # The group that will read them makes a broker with queues keep them.
+            yield self._carrying(router, *sorted(dead))
+
+    def _dead_topics(self, routes: Iterable[Route]) -> set[str]:
+        """The dead-letter topics of these handlers."""
+        settings = self._settings
+        return {
             policy.of(route.topic_name, settings.group)
-            for route in router.routes
+            for route in routes
             for policy in (route.dead_letter, self._defaults.dead_letter, settings.unhandled)
             if isinstance(policy, DeadLetterTopic)
         }
-        if dead:
-            # The group that will read them makes a broker with queues keep them.
-            yield self._carrying(router, *sorted(dead))
 
     def _carrying(self, router: Router, *topics: str) -> Topology:
         """Topics for the dead letters of what the handlers take."""

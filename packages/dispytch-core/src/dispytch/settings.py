@@ -12,7 +12,7 @@ from dispytch.dependencies.dependency import Marker
 from dispytch.exceptions import ConfigurationError
 from dispytch.middleware import Middleware
 from dispytch.middleware import checked as checked_middlewares
-from dispytch.replies import ReplyWriter
+from dispytch.replies import ReplyTopics, ReplyWriter
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Defaults
 from dispytch.serialization import Codec, Codecs, WireFormat
@@ -48,6 +48,7 @@ class Settings:
     circuit_breaker: CircuitBreaker | None
     wire: WireFormat
     codecs: Sequence[Codec]
+    reply_topics: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self._check_flow()
@@ -73,6 +74,7 @@ class Settings:
             replies=ReplyWriter(
                 source=self.group,
                 prefixes=self.backend.features.attribute_prefixes,
+                topics=ReplyTopics(self.reply_topics),
             ),
             middlewares=tuple(self.middlewares),
         )
@@ -101,6 +103,8 @@ class Settings:
             "circuit_breaker: no CircuitBreaker",
             breaker,
         )
+        require(_texts(self.reply_topics), "reply_topics must be names", self.reply_topics)
+        ReplyTopics(self.reply_topics)
         require(isinstance(self.wire, WireFormat), "wire: no WireFormat", self.wire)
         require(_codecs(self.codecs), "codecs must name at least one Codec", self.codecs)
 
@@ -121,6 +125,12 @@ def _whole(value: object) -> bool:
 
 def _seconds(value: object) -> bool:
     return isinstance(value, int | float) and value >= 0
+
+
+def _texts(values: object) -> bool:
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        return False
+    return all(isinstance(one, str) and one for one in cast("Sequence[object]", values))
 
 
 def _codecs(values: object) -> bool:

@@ -25,14 +25,14 @@ from dispytch.exceptions import (
 from dispytch.gates import Waiting
 from dispytch.messages import Delivery
 from dispytch.printable import described, printable, quoted
-from dispytch.redelivery import Redelivery, way_back
+from dispytch.redelivery import DUE, Redelivery, way_back
 from dispytch.routing import Route
 from dispytch.tracebacks import exc_info
 
 logger: logging.Logger = logging.getLogger("dispytch")
 
-_LONGEST_WAIT: Final = 10 * 365 * 86_400.0
-"""Seconds that the broker keeps an event back at most: longer ones end in infinite times."""
+_SKEW_MS: Final = 60_000
+"""What the clocks of two members may differ by."""
 
 _EARLY: Final = 10.0
 """Seconds before its turn that an event is back which waits for it at the broker, at most."""
@@ -137,7 +137,8 @@ class Aftermath:
         retry, elapsed = failed.route.retry, self._clock() - failed.began
         match error:
             case RetryAfter():
-                return error.seconds if retry.allows(elapsed + error.seconds) else None
+                allowed = retry.allows(elapsed + error.seconds)
+                return error.seconds if allowed and error.seconds <= retry.longest_wait else None
             case Reject() | ParameterInvalid() | NotAwaited():
                 return None
             case _:
@@ -203,7 +204,8 @@ class Aftermath:
         self, last: Attempt, delivery: Delivery, delay: float, *, number: int
     ) -> Parting:
         """Attempt ``number``, which comes back from the broker; ``last`` is what was tried here."""
-        now, delay = self._wall(), min(delay, _LONGEST_WAIT)
+        # What was postponed for longer comes back, and is postponed again.
+        now, delay = self._wall(), min(delay, last.route.retry.longest_wait)
         redelivery = Redelivery(
             topic=delivery.topic,
             handler=last.route.name,
@@ -244,6 +246,11 @@ def first_attempt(route: Route, redelivery: Redelivery, clock: Clock) -> Attempt
     """The attempt that a delivery begins with that has come back to the group."""
     now, wall = clock.time(), clock.wall() * 1000
     first, due, since = redelivery.first_attempt, redelivery.due, redelivery.waiting_since
+    if due is not None and due - wall > route.retry.longest_wait * 1000 + _SKEW_MS:
+        raise DecodeError(
+            f"the header {DUE!r} asks for an attempt in {(due - wall) / 1000:.0f} s, and no wait "
+            f"of {route.name} is longer than {route.retry.longest_wait:g} s"
+        )
     return Attempt(
         route,
         redelivery.attempt,

@@ -32,10 +32,10 @@ class MemoryBroker:
         """The one broker of that name in this process."""
         return cls._named.setdefault(name, cls())
 
-    def topic(self, name: str, config: MemoryConfig) -> Topic | None:
-        """The topic of that name, made if it is missing and ``config`` allows it."""
+    def topic(self, name: str, config: MemoryConfig, *, make: bool = True) -> Topic | None:
+        """The topic of that name, made if it is missing, and ``make`` and ``config`` allow it."""
         topic = self._topics.get(name)
-        if topic is None and config.declare == "auto" and name:
+        if topic is None and make and config.declare == "auto" and name:
             topic = Topic(
                 name, partitions=config.partitions, retention=config.retention, room=self.room
             )

@@ -11,7 +11,7 @@ from dispytch.memory.broker import MemoryBroker
 from dispytch.memory.config import MemoryConfig
 from dispytch.memory.log import Record
 from dispytch.memory.topic import Partition
-from dispytch.messages import Message
+from dispytch.messages import Message, may_make_topic
 from dispytch.transport import Producer
 
 _Routed = tuple[int, Partition, Record]
@@ -62,7 +62,7 @@ class MemoryProducer(Producer):
         now = time.time_ns() // 1_000_000
         routed: list[_Routed] = []
         for index, message in enumerate(messages):
-            topic = self._broker.topic(message.topic, self._config)
+            topic = self._broker.topic(message.topic, self._config, make=may_make_topic(message))
             if topic is None:
                 failures[index] = Unroutable(
                     f"the in-memory broker {self._config.name!r} has no topic {message.topic!r}, "

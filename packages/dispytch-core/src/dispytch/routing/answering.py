@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from dispytch.dependencies.signature import UNKNOWN, returned_by
 from dispytch.exceptions import EncodeError, InvalidHandler
 from dispytch.messages import Delivery, Message
-from dispytch.printable import TEXT_LIMIT, printable
+from dispytch.printable import TEXT_LIMIT, printable, quoted
 from dispytch.replies import Asked, ReplyWriter
 from dispytch.serialization.adapters import Unvalidatable, adapter_of
 
@@ -50,9 +50,19 @@ class Answering:
     writer: ReplyWriter
 
     def to(self, delivery: Delivery) -> "Answer | None":
-        """The answer to a delivery; None if that is no request."""
+        """The answer to a delivery; None if that is no request, or may not have one."""
         asked = Asked.of(delivery.headers)
-        return None if asked is None else Answer(self, asked)
+        if asked is None:
+            return None
+        if not self.writer.topics.may_have(asked.reply_to):
+            logger.warning(
+                "handler %s does not answer to topic %s, which is none for replies: name it in "
+                "reply_topics of the EventListener if it is one",
+                self.handler,
+                quoted(asked.reply_to),
+            )
+            return None
+        return Answer(self, asked)
 
 
 class Answer:

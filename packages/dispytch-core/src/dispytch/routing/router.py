@@ -1,7 +1,7 @@
 """The way from a topic to the routes that take it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from dispytch.dead_letters import ORIGINAL_TOPIC
@@ -16,6 +16,10 @@ REMEMBERED: Final = 10_000
 """How many topics that only patterns match are remembered before all of them are forgotten."""
 
 
+_OWN_SEGMENTS: Final = ("dead", "retry")
+"""How the names end of the topics that groups send events on to, unless they say otherwise."""
+
+
 class Router:
     """Finds the routes for an event: those that take its topic, and its type or every type.
 
@@ -23,8 +27,9 @@ class Router:
     patterns. Several routes for one event come in the order of their registration.
     """
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], sent_on_to: Collection[str] = ()) -> None:
         self.routes: Routes = tuple(routes)
+        self._sent_on_to = frozenset(sent_on_to)
         self._trie: Trie[int] = Trie()
         self._by_name: defaultdict[str, list[int]] = defaultdict(list)
         for number, route in enumerate(self.routes):
@@ -62,9 +67,13 @@ class Router:
             table = self._known[topic]
         except KeyError:
             table = self._learnt(topic)
-        if table is None or not table.by_pattern:
+        if table is None or not table.by_pattern or not self._is_sent_on_to(topic):
             return table
         return _apart_from_sent_on(table, delivery)
+
+    def _is_sent_on_to(self, topic: str) -> bool:
+        """Whether events are sent on to a topic, by its name: anywhere else, headers are data."""
+        return topic in self._sent_on_to or segments_of(topic)[-1] in _OWN_SEGMENTS
 
     def find(self, topic: str, event_type: str | None) -> Routes:
         """The routes for an event of a topic; none when nobody takes it."""

@@ -1,13 +1,13 @@
 """From an event to the message that carries it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from dispytch.envelope import Envelope
 from dispytch.event_config import EventConfig
-from dispytch.events import EventBase, identity_of
+from dispytch.events import EventBase, Tombstone, identity_of
 from dispytch.exceptions import InvalidEvent
 from dispytch.identity import Identity, new_identities
 from dispytch.messages import Message
@@ -37,9 +37,9 @@ class EventWriter:
         self._codec = codec
         self._source = source
         self._config_type = config_type
-        self._forms: dict[type[EventBase], _Form] = {}
+        self._forms: dict[type[EventBase | Tombstone], _Form] = {}
 
-    def messages(self, events: Sequence[EventBase]) -> list[Message]:
+    def messages(self, events: Sequence[EventBase | Tombstone]) -> list[Message]:
         """The messages for events that are emitted together.
 
         Raises:
@@ -48,7 +48,9 @@ class EventWriter:
         new = new_identities(len(events))
         return [self.message(event, new) for event in events]
 
-    def message(self, event: EventBase, new: Iterator[Identity] | None = None) -> Message:
+    def message(
+        self, event: EventBase | Tombstone, new: Iterator[Identity] | None = None
+    ) -> Message:
         """The message for an event; see `identity_of` for ``new``.
 
         Raises:
@@ -58,7 +60,11 @@ class EventWriter:
             EncodeError: its body cannot be written.
             Unresolved: the codec has to ask somebody first.
         """
-        form = self._forms.get(type(event)) or self._form(event)
+        form = self._forms.get(type(event))
+        if form is None:
+            return self._unknown(event, new)
+        if TYPE_CHECKING:
+            assert isinstance(event, EventBase)
         topic, encode = form.fixed or form.addressed(event)
         id_, time = identity_of(event, new)
         data = encode(event)
@@ -73,6 +79,28 @@ class EventWriter:
             headers,
             form.config if form.rendered is None else form.rendered(event),
         )
+
+    def _unknown(self, event: EventBase | Tombstone, new: Iterator[Identity] | None) -> Message:
+        if isinstance(event, Tombstone):
+            return self._tombstone(event.event, new)
+        self._form(event)
+        return self.message(event, new)
+
+    def _tombstone(self, event: EventBase, new: Iterator[Identity] | None) -> Message:
+        form = self._forms.get(type(event)) or self._form(event)
+        topic = form.addressed(event)[0]
+        id_, time = identity_of(event, new)
+        content_type = self._codec.content_type
+        envelope = Envelope(id_, form.type, self._source, time, content_type, None, form.version)
+        value, headers = self._write(envelope)
+        key = None if form.key is None else form.key.fill_optional(event)
+        if key is None:
+            raise InvalidEvent(
+                f"a Tombstone of {type(event).__qualname__} needs a key: give the fields of "
+                f"{type(event).__key__!r} values that are not None"
+            )
+        config = form.config if form.rendered is None else form.rendered(event)
+        return Message(topic, value, key.encode(), headers, config)
 
     def _form(self, event: EventBase) -> "_Form":
         model = type(event)

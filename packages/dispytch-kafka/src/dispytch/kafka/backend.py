@@ -9,6 +9,7 @@ from dispytch.kafka.clients import admin
 from dispytch.kafka.config import KafkaConfig, KafkaOptions
 from dispytch.kafka.consumer import KafkaConsumer
 from dispytch.kafka.event_config import KafkaEventConfig
+from dispytch.kafka.exposure import warn_of_exposure
 from dispytch.kafka.limits import Carrying
 from dispytch.kafka.producer import KafkaProducer
 from dispytch.kafka.rereading import reread
@@ -52,11 +53,23 @@ class KafkaBackend(Backend):
     ) -> None:
         self.config: KafkaConfig = KafkaConfig.of(bootstrap_servers=bootstrap_servers, **options)
         self._topics = Topics(self.config)
+        warn_of_exposure(
+            self.config.address,
+            self.config.hosts,
+            tls=self.config.tls,
+            verified=self.config.tls_verify,
+            has_credentials=self.config.username is not None
+            or self.config.token_provider is not None,
+        )
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """See `Backend.from_url`; ``kafka://`` alone means ``localhost:9092``."""
         return cls(**dict(config_from_url(url)))
+
+    def __repr__(self) -> str:
+        """Where it leads, without credentials."""
+        return f"<KafkaBackend {self.config.address}>"
 
     @property
     def send_timeout(self) -> float:

@@ -136,6 +136,11 @@ class KafkaConfig(BaseModel):
         """The bootstrap servers in one text, for messages to people."""
         return ",".join(self.bootstrap_servers)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The bootstrap servers without their ports."""
+        return tuple(server.rpartition(":")[0] for server in self.bootstrap_servers)
+
     @field_validator("bootstrap_servers")
     @classmethod
     def _are_hosts_and_ports(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
@@ -176,5 +181,7 @@ def _with_port(server: str) -> str:
     if not colon or (server.startswith("[") and server.endswith("]")):
         host, port = server, str(DEFAULT_PORT)
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{server!r} is not host:port")
+        # What stands in the place of a port may be a password, as in me:password,host.
+        shown = f"{host}:..." if colon else server
+        raise ValueError(f"{shown!r} is not host:port")
     return f"{host}:{port}"

@@ -26,7 +26,7 @@ from dispytch.kafka.sending import Parcel, Sending, Sendings
 from dispytch.kafka.topic_names import check_topic_name
 from dispytch.kafka.topics import Topics
 from dispytch.kafka.uplink import Uplink
-from dispytch.messages import Message
+from dispytch.messages import Message, may_make_topic
 from dispytch.transport import Producer
 
 logger: logging.Logger = logging.getLogger("dispytch.kafka")
@@ -85,8 +85,9 @@ class KafkaProducer(Producer):
         try:
             for topic in set(map(_topic_of, messages)):
                 if not self._is_routed(topic):
+                    make = any(one.topic == topic and may_make_topic(one) for one in messages)
                     async with asyncio.timeout_at(sending.deadline):
-                        await self._find_route(topic)
+                        await self._find_route(topic, make=make)
             self._post(messages, sending, parcels)
             await sending.done
         except (TransportError, TimeoutError) as error:
@@ -101,17 +102,17 @@ class KafkaProducer(Producer):
         partitions = known_partitions(self._uplink.client, topic)
         return route is not None and partitions is not None and route.fits(partitions)
 
-    async def _find_route(self, topic: str) -> None:
+    async def _find_route(self, topic: str, *, make: bool) -> None:
         check_topic_name(topic)
         partitions: Collection[int] | None = known_partitions(self._uplink.client, topic)
         if partitions is None:
-            partitions = await self._discovered(topic)
+            partitions = await self._discovered(topic, make=make)
         self._routes[topic] = Route(topic, partitions)
 
-    async def _discovered(self, topic: str) -> Collection[int]:
+    async def _discovered(self, topic: str, *, make: bool) -> Collection[int]:
         while True:
             try:
-                await self._topics.prepare([topic])
+                await (self._topics.prepare([topic]) if make else self._topics.check(topic))
                 return await self._uplink.client.partitions_for(topic)
             except BrokerUnreachable as error:
                 logger.warning("sending to %r waits for a broker: %s", topic, error)

@@ -53,6 +53,14 @@ class Topics:
             f"within {self._config.connect_timeout:g} s: {reason!r}"
         ) from reason
 
+    async def check(self, topic: str) -> None:
+        """Return if a topic is there; it is not made, whatever may be made otherwise.
+
+        Raises:
+            TopologyError, BrokerUnreachable: as `prepare` does under ``declare='check'``.
+        """
+        await Topics(self._config.model_copy(update={"declare": "check"})).prepare([topic])
+
     async def _ensure(self, client: AdminClient, names: Collection[str], limit: int | None) -> None:
         while names and (missing := await self._not_ready(client, names)):
             await self._make(client, missing, limit)

@@ -21,8 +21,9 @@ def config_from_url(url: str) -> KafkaConfig:
     try:
         parts = urlsplit(url)
         options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError as error:
-        raise _wrong(str(error)) from error
+    except ValueError:
+        # What the parser says of it shows what stands there.
+        raise _wrong("it cannot be read") from None
     if parts.scheme != "kafka":
         raise _wrong(f"its scheme is {parts.scheme!r}")
     if parts.path not in ("", "/") or parts.fragment:

@@ -18,6 +18,7 @@ from dispytch.rabbitmq.declaring import (
 )
 from dispytch.rabbitmq.driver import Channel, close_channel
 from dispytch.rabbitmq.event_config import RabbitMQEventConfig
+from dispytch.rabbitmq.exposure import warn_of_exposure
 from dispytch.rabbitmq.failures import AmqpError
 from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
@@ -218,6 +219,13 @@ class RabbitMQBackend(Backend):
 
     def _configure(self, config: RabbitMQConfig) -> None:
         self.config: RabbitMQConfig = config
+        warn_of_exposure(
+            config.address,
+            [config.host],
+            tls=config.tls,
+            verified=config.verify,
+            has_credentials=True,
+        )
         shared_order = config.partitions is not None
         # Those of this backend, in front of those of its class.
         vars(self)["features"] = replace(

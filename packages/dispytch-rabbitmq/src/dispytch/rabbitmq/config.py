@@ -95,6 +95,8 @@ class RabbitMQConfig(BaseModel):
         given = [name for name, value in tls_only.items() if value is not None]
         if given and not self.tls:
             raise ValueError(f"{', '.join(given)}: only with TLS; use the scheme amqps, or tls")
+        if not self.verify and not self.tls:
+            raise ValueError("verify=false: only with TLS; use the scheme amqps, or tls")
         if self.keyfile and not self.certfile:
             raise ValueError("keyfile: needs a certfile as well")
         if self.delivery_limit is not None and self.queue_type == "classic":

@@ -14,6 +14,7 @@ from dispytch.exceptions import (
     TopologyError,
     TransportError,
     Unroutable,
+    Unsendable,
 )
 from dispytch.messages import Message
 from dispytch.rabbitmq.bindings import routing_key
@@ -185,7 +186,7 @@ class RabbitMQProducer(Producer):
             except TransportError as error:
                 batch.settle(index, error)
             except (ValueError, TopologyError) as error:
-                failure = TransportError(f"the message cannot be written for RabbitMQ: {error}")
+                failure = Unsendable(f"the message cannot be written for RabbitMQ: {error}")
                 failure.__cause__ = error
                 batch.settle(index, failure)
         return sending

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from dispytch.exceptions import TransportError, Unroutable
+from dispytch.exceptions import TransportError, Unroutable, Unsendable
 from dispytch.rabbitmq.driver import Channel, NotTaken, Returned, when_ended
 from dispytch.rabbitmq.failures import AmqpError
 from dispytch.rabbitmq.outgoing import Outgoing
@@ -71,7 +71,7 @@ class Publishing:
         except TransportError as error:
             message.settle(error)
         except Exception as error:
-            unwritable = TransportError(f"the message cannot be written for RabbitMQ: {error}")
+            unwritable = Unsendable(f"the message cannot be written for RabbitMQ: {error}")
             unwritable.__cause__ = error
             message.settle(unwritable)
         else:

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated
 
-from dispytch import Event, HandlerGroup, Header
+from dispytch import Event, EventEmitter, HandlerGroup, Header, Tombstone
 from dispytch.messages import Message
 from dispytch.testing.conformance.events import EVENT_TYPE, Ledger, counted
 from dispytch.testing.conformance.setting import Setting, noting
@@ -34,6 +34,21 @@ class OpenWire(Setting):
         assert headers[f"{prefix}source"]
         assert headers[f"{prefix}id"]
         assert headers[f"{prefix}time"]
+
+    async def test_a_tombstone_is_emitted_without_a_value(
+        self, backend: Backend, topic: str, group: str
+    ) -> None:
+        """`Tombstone`: the attributes and the key of an event, and null in the place of a body."""
+        (event,) = counted(topic, keys=1, each=1)
+        given = {name: getattr(event, name) for name in type(event).model_fields}
+        async with self.reading(backend, group, topic) as reader:
+            async with EventEmitter(backend) as emitter:
+                await emitter.emit(Tombstone(type(event), **given))
+            await self.received(reader, 1)
+        (delivery,) = reader.deliveries
+        prefix = backend.features.attribute_prefixes[0]
+        assert (delivery.value, delivery.key) == (None, b"key-0")
+        assert dict(delivery.headers)[f"{prefix}type"] == EVENT_TYPE.encode()
 
     async def test_cloud_events_of_others_are_read(
         self, backend: Backend, topic: str, group: str
