@@ -51,6 +51,7 @@ def steps(versions: list[str], chroot: str | None) -> list[Step]:
         Step("types as users see them", ("hatch", "run", "typing")),
         *unit,
         Step("documentation", ("hatch", "run", "documentation", "-q")),
+        Step("hostile input", ("hatch", "run", "fuzz", "--inputs", "200000")),
         Step("cost of dispatch", ("hatch", "run", "guard")),
         Step("site", ("hatch", "run", "site")),
         Step("integration tests", integration),

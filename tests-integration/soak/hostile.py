@@ -77,7 +77,9 @@ class Hostile:
             self.sent += 1
             message.headers = [*message.headers, (ID, b"%d" % self.sent)]
             # A key may be any bytes, and the order of hostile ones is nobody's concern.
-            message.key = self._draw.choice([None, b"key-1", b"\xff\xfe", b"k" * 200])
+            # What has one key is dead-lettered one after the other, so there are many of them.
+            own = b"\xff%d" % self._draw.randrange(40)
+            message.key = self._draw.choice([None, own, own, own, b"key-1", b"k" * 200])
             yield message
 
     def _no_json(self) -> Message:
