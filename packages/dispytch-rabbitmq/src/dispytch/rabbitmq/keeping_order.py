@@ -32,7 +32,7 @@ async def close_in_order(consumption: Consumption, link: Link) -> None:
     Where that cannot be done, as the connection is lost or it takes too long, it is closed all the
     same, and nothing is lost.
     """
-    if consumption.has_ended or consumption.lease.ended or not consumption.is_quorum:
+    if consumption.has_ended or not (consumption.holds and consumption.is_quorum):
         await consumption.close()
         return
     opened: list[Channel] = []
