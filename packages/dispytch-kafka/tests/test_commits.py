@@ -11,7 +11,8 @@ from aiokafka.errors import (
 )
 
 from dispytch.kafka.commits import Commits
-from dispytch.kafka.driver import ConsumerClient, TopicPartition, partition_of
+from dispytch.kafka.driver import partition_of
+from dispytch.kafka.driver_types import ConsumerClient, TopicPartition
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 

@@ -14,7 +14,8 @@ from aiokafka.errors import (
 
 from dispytch.exceptions import TransportError
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ConsumerClient, TopicPartition, partition_of
+from dispytch.kafka.driver import partition_of
+from dispytch.kafka.driver_types import ConsumerClient, TopicPartition
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.kafka.membership import Membership

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dispytch.kafka.compression import Unreadable, unpacked
-from dispytch.kafka.driver import Record, fast_records, is_intact
+from dispytch.kafka.driver import fast_records, is_intact
+from dispytch.kafka.driver_types import Record
 from dispytch.kafka.legacy import read_message
 from dispytch.kafka.records import BrokenRecord, Within, read_records
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dispytch.exceptions import GroupTaken, TransportError
 from dispytch.kafka.clients import admin
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ConsumerClient, TopicPartition, place_of
+from dispytch.kafka.driver import place_of
+from dispytch.kafka.driver_types import ConsumerClient, TopicPartition
 from dispytch.kafka.failures import KafkaError
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases

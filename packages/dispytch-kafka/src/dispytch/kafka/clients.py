@@ -16,10 +16,6 @@ from dispytch.exceptions import BrokerUnreachable, ConfigurationError, reason_of
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver import (
     FETCH_WAIT_MS,
-    AdminClient,
-    Client,
-    ConsumerClient,
-    ProducerClient,
     admin_client,
     closed_by_force,
     consumer_client,
@@ -27,6 +23,7 @@ from dispytch.kafka.driver import (
     producer_client,
 )
 from dispytch.kafka.driver_log import quieten
+from dispytch.kafka.driver_types import AdminClient, Client, ConsumerClient, ProducerClient
 from dispytch.kafka.link import Link
 from dispytch.kafka.reading import Reading
 from dispytch.transport import Subscription

@@ -7,7 +7,8 @@ from time import monotonic
 from typing import Final
 
 from dispytch.exceptions import reason_of
-from dispytch.kafka.driver import ConsumerClient, place_of
+from dispytch.kafka.driver import place_of
+from dispytch.kafka.driver_types import ConsumerClient
 from dispytch.kafka.failures import has_lost_membership, is_hopeless
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases

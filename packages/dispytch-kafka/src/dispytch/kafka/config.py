@@ -14,7 +14,8 @@ from pydantic import (
 )
 
 from dispytch.exceptions import ConfigurationError
-from dispytch.kafka.driver import TokenProvider, missing_compression
+from dispytch.kafka.driver import missing_compression
+from dispytch.kafka.driver_types import TokenProvider
 from dispytch.transport import Declare
 
 Compression = Literal["gzip", "snappy", "lz4", "zstd"]

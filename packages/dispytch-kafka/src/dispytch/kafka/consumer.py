@@ -11,7 +11,7 @@ from dispytch.exceptions import BrokerUnreachable, DispytchError, TransportError
 from dispytch.kafka.bounded import Bounds, check_alone
 from dispytch.kafka.clients import new_consumer
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ConsumerClient, TopicPartition
+from dispytch.kafka.driver_types import ConsumerClient, TopicPartition
 from dispytch.kafka.failures import is_hopeless
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from dispytch.exceptions import TransportError
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ConsumerClient, answered, place_of
+from dispytch.kafka.driver import answered, place_of
+from dispytch.kafka.driver_types import ConsumerClient
 from dispytch.kafka.failures import KafkaError
 from dispytch.kafka.leases import Leases
 

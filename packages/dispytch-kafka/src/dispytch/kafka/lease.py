@@ -4,7 +4,7 @@ from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 
-from dispytch.kafka.driver import Record, TopicPartition
+from dispytch.kafka.driver_types import Record, TopicPartition
 from dispytch.kafka.offsets import Offsets
 from dispytch.kafka.records import BrokenRecord
 from dispytch.kafka.spelling import stream_of

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from dispytch.kafka.driver import Record, TopicPartition
+from dispytch.kafka.driver_types import Record, TopicPartition
 from dispytch.kafka.lease import KafkaLease
 from dispytch.messages import Delivery
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dispytch.kafka.driver import AdminClient, message_limits
+from dispytch.kafka.driver import message_limits
+from dispytch.kafka.driver_types import AdminClient
 from dispytch.topics import TopicPattern
 from dispytch.transport import Topology
 

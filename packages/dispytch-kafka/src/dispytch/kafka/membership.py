@@ -9,13 +9,8 @@ from typing import Any, Final
 from dispytch.kafka.clients import REBALANCE_MARGIN, left
 from dispytch.kafka.commits import Commits
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import (
-    ConsumerClient,
-    TopicPartition,
-    is_missing,
-    place_of,
-    rebalance_listener,
-)
+from dispytch.kafka.driver import is_missing, place_of, rebalance_listener
+from dispytch.kafka.driver_types import ConsumerClient, TopicPartition
 from dispytch.kafka.failures import passes_by_itself
 from dispytch.kafka.lag import lag
 from dispytch.kafka.lease import KafkaLease

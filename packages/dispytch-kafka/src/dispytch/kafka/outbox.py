@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from dispytch.exceptions import BrokerUnreachable
-from dispytch.kafka.driver import Batch, ProducerClient, compressed_batch, known_partitions
+from dispytch.kafka.driver import compressed_batch, known_partitions
+from dispytch.kafka.driver_types import Batch, ProducerClient
 from dispytch.kafka.failures import ClientClosed, TooLarge, needs_new_producer, send_failure
 from dispytch.kafka.sending import Parcel
 from dispytch.kafka.uplink import Uplink

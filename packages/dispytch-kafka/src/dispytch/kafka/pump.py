@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dispytch.kafka.driver import ConsumerClient, Record, TopicPartition, partition_of
+from dispytch.kafka.driver import partition_of
+from dispytch.kafka.driver_types import ConsumerClient, Record, TopicPartition
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 

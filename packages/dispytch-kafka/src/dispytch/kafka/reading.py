@@ -9,7 +9,7 @@ from typing import Final
 
 from dispytch.exceptions import reason_of
 from dispytch.kafka.batches import Fetched
-from dispytch.kafka.driver import PutOff, TopicPartition
+from dispytch.kafka.driver_types import PutOff, TopicPartition
 from dispytch.kafka.spelling import stream_of
 
 logger: logging.Logger = logging.getLogger("dispytch.kafka")

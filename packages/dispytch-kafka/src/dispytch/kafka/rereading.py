@@ -6,13 +6,8 @@ from typing import Final
 from dispytch.exceptions import TransportError
 from dispytch.kafka.clients import admin, new_reader, stopped
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import (
-    ConsumerClient,
-    Record,
-    TopicPartition,
-    partition_of,
-    place_of,
-)
+from dispytch.kafka.driver import partition_of, place_of
+from dispytch.kafka.driver_types import ConsumerClient, Record, TopicPartition
 from dispytch.kafka.failures import KafkaError
 from dispytch.kafka.link import Link
 from dispytch.kafka.reading import Reading

@@ -1,6 +1,6 @@
 """How partitions are called in messages to people."""
 
-from dispytch.kafka.driver import TopicPartition
+from dispytch.kafka.driver_types import TopicPartition
 
 
 def stream_of(partition: TopicPartition) -> str:

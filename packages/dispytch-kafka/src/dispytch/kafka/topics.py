@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dispytch.exceptions import BrokerUnreachable, TopologyError
 from dispytch.kafka.clients import admin
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import AdminClient, message_limits, new_topic
+from dispytch.kafka.driver import message_limits, new_topic
+from dispytch.kafka.driver_types import AdminClient
 from dispytch.kafka.failures import KafkaError
 from dispytch.kafka.limits import NOTHING, Carrying, room_for, warn_of_narrow
 from dispytch.kafka.topic_names import check_topic_name

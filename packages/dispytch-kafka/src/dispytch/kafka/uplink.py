@@ -6,7 +6,7 @@ from weakref import WeakSet
 
 from dispytch.kafka.clients import new_producer, stopped
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import ProducerClient
+from dispytch.kafka.driver_types import ProducerClient
 
 
 class Uplink:

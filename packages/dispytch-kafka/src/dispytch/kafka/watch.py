@@ -8,12 +8,8 @@ from typing import Final
 from dispytch.exceptions import TransportError
 from dispytch.kafka.commits import Commits
 from dispytch.kafka.config import KafkaConfig
-from dispytch.kafka.driver import (
-    ConsumerClient,
-    TopicPartition,
-    discovered_partitions,
-    partition_of,
-)
+from dispytch.kafka.driver import discovered_partitions, partition_of
+from dispytch.kafka.driver_types import ConsumerClient, TopicPartition
 from dispytch.kafka.failures import KafkaError
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
