@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispytch.clock import Clock
-from dispytch.gates import Gate, Waiting, begin, end
+from dispytch.gates import Gate, Rank, Waiting, begin, end
 
 
 class Door(Gate):
@@ -80,7 +80,7 @@ async def test_who_has_waited_elsewhere_stands_before_all_that_came_after_it() -
     door, runs = Door(1), Runs()
     runs.begin("a", door)
     runs.begin("b", door)
-    runs.waiting["old"] = Waiting(Clock.of_loop(), since=1.0)
+    runs.waiting["old"] = Waiting(Clock.of_loop(), Rank(since=1000, number=0))
     runs.begin("old", door)
     runs.end("a")
     assert runs.called == ["old"]

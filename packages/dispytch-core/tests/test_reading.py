@@ -314,7 +314,14 @@ NUMBERS = [b"9" * 400, b"9" * 5000, b"-" + b"9" * 400, b"1e999", b"nan", b"", b"
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize(
     "name",
-    ["dispytch-due", "dispytch-attempt", "dispytch-failures", "dispytch-first-attempt"],
+    [
+        "dispytch-due",
+        "dispytch-attempt",
+        "dispytch-failures",
+        "dispytch-first-attempt",
+        "dispytch-waiting-since",
+        "dispytch-waiting-number",
+    ],
 )
 async def test_numbers_on_the_retry_topic_harm_their_event_alone(name: str, number: bytes) -> None:
     shop = Shop(Trap("none", KeyError))

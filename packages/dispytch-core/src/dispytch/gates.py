@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Hashable
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 from dispytch.clock import Clock
 
@@ -21,6 +21,17 @@ Now = Callable[[], float]
 """Gives the time that a gate goes by."""
 
 _numbers: Final = count()
+
+
+class Rank(NamedTuple):
+    """When a run asked for the first time; it may travel with its event.
+
+    since: in milliseconds since the epoch. number: tells those apart that have asked since then;
+        it counts up in each process.
+    """
+
+    since: int
+    number: int
 
 
 class Gate(ABC):
@@ -91,16 +102,15 @@ class Waiting:
     """A run of a handler that was postponed, until it has ended or never comes back.
 
     clock: of the service that runs it.
-    since: when it asked for the first time, in seconds since the epoch; now, if not given. Who has
-        waited for longer is called first.
+    rank: when it asked for the first time; now, if not given. Who has waited for longer is called
+        first.
     """
 
-    __slots__ = ("_gates", "_kept", "_number", "clock", "freed", "since")
+    __slots__ = ("_gates", "_kept", "clock", "freed", "rank")
 
-    def __init__(self, clock: Clock, since: float | None = None) -> None:
+    def __init__(self, clock: Clock, rank: "Rank | None" = None) -> None:
         self.clock: Clock = clock
-        self.since: float = clock.wall() if since is None else since
-        self._number = next(_numbers)
+        self.rank: Rank = rank or Rank(round(clock.wall() * 1000), next(_numbers))
         self._gates: dict[Hashable, tuple[Now, Collection[Gate]]] = {}
         self._kept: dict[Gate, Now] = {}
         self.freed: asyncio.Future[None] | None = None
@@ -108,7 +118,7 @@ class Waiting:
 
     def __lt__(self, other: "Waiting") -> bool:
         """Whether it came before another one."""
-        return (self.since, self._number) < (other.since, other._number)
+        return self.rank < other.rank
 
     def wait(self, limit: Hashable, gates: Collection[Gate], now: Now) -> "asyncio.Future[None]":
         """Wait at the gates of this limit, beside those of others that it has met."""

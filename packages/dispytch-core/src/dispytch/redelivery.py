@@ -19,6 +19,7 @@ FAILURES: Final = "dispytch-failures"
 FIRST_ATTEMPT: Final = "dispytch-first-attempt"
 DUE: Final = "dispytch-due"
 WAITING_SINCE: Final = "dispytch-waiting-since"
+WAITING_NUMBER: Final = "dispytch-waiting-number"
 
 _DIGITS: Final = 15
 
@@ -73,6 +74,7 @@ class Redelivery:
     first_attempt, due: when the first attempt began, and when this one may, in milliseconds since
         the epoch; None: unknown, and now.
     waiting_since: when it first asked a limit that has postponed it ever since; likewise.
+    waiting_number: which of those it is that asked within the same millisecond.
     """
 
     topic: str
@@ -83,6 +85,7 @@ class Redelivery:
     first_attempt: int | None = None
     due: int | None = None
     waiting_since: int | None = None
+    waiting_number: int | None = None
 
     @classmethod
     def of(cls, delivery: Delivery) -> "Redelivery":
@@ -107,6 +110,7 @@ class Redelivery:
             first_attempt=_number(added, FIRST_ATTEMPT),
             due=_number(added, DUE),
             waiting_since=_number(added, WAITING_SINCE),
+            waiting_number=_number(added, WAITING_NUMBER),
         )
 
     def message(self, delivery: Delivery, group: str) -> Message:
@@ -117,6 +121,7 @@ class Redelivery:
             FIRST_ATTEMPT: self.first_attempt,
             DUE: self.due,
             WAITING_SINCE: self.waiting_since,
+            WAITING_NUMBER: self.waiting_number,
         }
         headers = [*escaped(delivery.headers), *origin(delivery)]
         texts = {HANDLER: self.handler, HANDLER_TOPIC: self.handler_topic}

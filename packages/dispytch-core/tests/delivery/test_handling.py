@@ -532,6 +532,7 @@ async def test_a_run_that_waits_for_its_turn_at_the_broker_is_back_early_and_wit
     assert delay == pytest.approx(3590, abs=1)
     since = int(setup.producer.headers["dispytch-waiting-since"])
     assert before - 1 <= since <= time.time() * 1000 + 1
+    assert setup.producer.headers["dispytch-waiting-number"].isdigit()
 
 
 DELAYED = RetryPolicy(attempts=3, delay=10.0, factor=1.0, jitter=False, delayed=True)

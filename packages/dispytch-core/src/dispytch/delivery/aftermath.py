@@ -22,7 +22,7 @@ from dispytch.exceptions import (
     RetryAfter,
     SerializationError,
 )
-from dispytch.gates import Waiting
+from dispytch.gates import Rank, Waiting
 from dispytch.messages import Delivery
 from dispytch.printable import described, printable, quoted
 from dispytch.redelivery import DUE, Redelivery, way_back
@@ -214,7 +214,8 @@ class Aftermath:
             failures=last.failures,
             first_attempt=round((now - (self._clock() - last.began)) * 1000),
             due=math.ceil((now + delay) * 1000),
-            waiting_since=None if last.claim is None else round(last.claim.since * 1000),
+            waiting_since=None if last.claim is None else last.claim.rank.since,
+            waiting_number=None if last.claim is None else last.claim.rank.number,
         )
         message = redelivery.message(delivery, self._group)
         if self._broker.holds:
@@ -245,7 +246,7 @@ def place(delivery: Delivery, handler: str | None, attempts: int) -> str:
 def first_attempt(route: Route, redelivery: Redelivery, clock: Clock) -> Attempt:
     """The attempt that a delivery begins with that has come back to the group."""
     now, wall = clock.time(), clock.wall() * 1000
-    first, due, since = redelivery.first_attempt, redelivery.due, redelivery.waiting_since
+    first, due, rank = redelivery.first_attempt, redelivery.due, _rank(redelivery, wall)
     if due is not None and due - wall > route.retry.longest_wait * 1000 + _SKEW_MS:
         raise DecodeError(
             f"the header {DUE!r} asks for an attempt in {(due - wall) / 1000:.0f} s, and no wait "
@@ -258,8 +259,14 @@ def first_attempt(route: Route, redelivery: Redelivery, clock: Clock) -> Attempt
         began=now if first is None else now - max(0.0, wall - first) / 1000,
         arrived=now,
         due=now if due is None else now + max(0.0, due - wall) / 1000,
-        claim=None if since is None else Waiting(clock, min(since, wall) / 1000),
+        claim=None if rank is None else Waiting(clock, rank),
     )
+
+
+def _rank(redelivery: Redelivery, wall: float) -> Rank | None:
+    """Its place among those that wait at a limit, if it has waited at one before."""
+    since, number = redelivery.waiting_since, redelivery.waiting_number
+    return None if since is None else Rank(min(since, round(wall)), number or 0)
 
 
 def reason_of(error: Exception) -> Reason:
