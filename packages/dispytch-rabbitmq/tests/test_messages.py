@@ -197,3 +197,16 @@ def test_a_wrong_event_config_is_refused_when_it_is_made(wrong: dict[str, Any]) 
 def test_what_does_not_fit_is_refused(headers: list[tuple[str, bytes]]) -> None:
     with pytest.raises(ValueError, match=r"longer than \d+ bytes"):
         properties(Message("t", b"", headers=headers))
+
+
+def test_an_edit_that_removes_a_header_removes_the_property_that_it_stood_for() -> None:
+    came = read(Properties(message_type="order", message_id="7", headers={"x": "y"}))
+    again = properties(Message("t", b"1", None, [("x", b"y")], repeats=came))
+    assert (again.message_type, again.message_id) == (None, None)
+    same = properties(Message("t", b"1", None, came.headers, repeats=came))
+    assert (same.message_type, same.message_id) == ("order", "7")
+
+
+def test_a_second_content_type_is_kept() -> None:
+    headers = [("content-type", b"a/b"), ("content-type", b"c/d")]
+    assert list(read(properties(Message("t", b"1", None, headers))).headers) == headers

@@ -87,7 +87,7 @@ Reason = Literal[
 body does not validate. ``undecodable``: the bytes cannot be read. ``unhandled``: no handler takes
 it. ``unsendable``: the broker does not take it for a later attempt. ``unanswerable``: it was
 handled, and the broker takes no reply to it. ``unsigned``: it came back to the group without the
-group's signature."""
+group's signature, see ``signing_key`` of the listener."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from dispytch.serialization import (
     resolved,
 )
 from dispytch.serialization.adapters import Unvalidatable, adapter_of
+from dispytch.signing import Signer, SigningKey
 from dispytch.transport import Backend, Producer
 from dispytch.unawaited import tracked
 
@@ -59,6 +60,8 @@ class EventEmitter:
     connect: ``"fail"``: entering fails while the broker cannot be reached. ``"wait"``: it does not,
         and the emitter connects when it can; until then an emit waits, and fails with
         `BrokerUnreachable` after the backend's send timeout.
+    signing_key: a request takes no reply but one that is signed with this key, or one of these,
+        as a listener with it does; see `EventListener`. Events are not signed.
 
     It belongs to the event loop in which it is entered; in any other, it raises `NotRunning`.
 
@@ -74,6 +77,7 @@ class EventEmitter:
         wire: WireFormat | None = None,
         codec: Codec | None = None,
         connect: Connect = "fail",
+        signing_key: SigningKey | Sequence[SigningKey] | None = None,
     ) -> None:
         if not isinstance(source, str) or not source:
             raise ConfigurationError("an emitter's source must say who emits, as CloudEvents asks")
@@ -92,6 +96,7 @@ class EventEmitter:
             config_type=self._backend.event_config,
         )
         self._source = source
+        self._signer = Signer.of("EventEmitter", signing_key, self._backend.features)
         self._replies = ReplyReader(prefixes=self._backend.features.attribute_prefixes)
         self._requests: Requests | None = None
         self._on_timeout: TimeoutCallback | None = None
@@ -223,7 +228,7 @@ class EventEmitter:
             raise ConfigurationError(f"a request's timeout is positive seconds, not {timeout!r}")
         producer = self._connected
         if self._requests is None:
-            self._requests = Requests(self._backend, self._source)
+            self._requests = Requests(self._backend, self._source, self._signer)
         what = f"request {type(event).__qualname__}"
         try:
             message = self._writer.message(event)
@@ -282,10 +287,18 @@ class EventEmitter:
 
     @classmethod
     def over(
-        cls, producer: Producer, backend: Backend, *, source: str, wire: WireFormat, codec: Codec
+        cls,
+        producer: Producer,
+        backend: Backend,
+        *,
+        source: str,
+        wire: WireFormat,
+        codec: Codec,
+        signer: Signer | None = None,
     ) -> Self:
         """An emitter on somebody else's producer, for as long as that is connected."""
         emitter = cls(backend, source=source, wire=wire, codec=codec)
+        emitter._signer = signer
         emitter._producer = producer
         emitter._home = HomeLoop("the emitter")
         return emitter

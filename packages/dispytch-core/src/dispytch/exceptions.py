@@ -21,6 +21,7 @@
     │   ├── EncodeError             a body that the codec cannot turn into bytes
     │   │   └── SchemaRefused       a schema that the registry refuses, or does not have
     │   ├── DecodeError             bytes that the codec cannot read
+    │   │   └── Unsigned            what came back to its group without the group's signature
     │   ├── BodyInvalid             a body that its model refuses
     │   └── ParameterInvalid        a header or segment that its parameter's type refuses
     ├── HandlerDecision             raised by a handler, to say what becomes of its event
@@ -191,6 +192,10 @@ class SchemaRefused(EncodeError):
 
 class DecodeError(SerializationError):
     """Bytes cannot be read; no retry can help."""
+
+
+class Unsigned(DecodeError):
+    """What came back to its group does not have the group's signature; see ``signing_key``."""
 
 
 class BodyInvalid(SerializationError):

@@ -24,6 +24,7 @@ from dispytch.serialization import CloudEvents, Codec, JsonCodec, WireFormat
 from dispytch.service import PROVIDED, Service
 from dispytch.settings import MAX_BODY_BYTES, Settings, require
 from dispytch.signals import stopping_on_signals
+from dispytch.signing import Signer, SigningKey
 from dispytch.transport import Backend, StartAt
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class EventListener:
     circuit_breaker: pauses while everything fails, see `CircuitBreaker`; none if not given.
     reply_topics: topics or patterns that replies may go to, beside those of dispytch's own
         requesters.
+    signing_key: signs what comes back to the group, its dead letters, and replies; what then comes
+        back without its signature is not handled, and replies to requests from handlers must have
+        it. At least 16 bytes; of several keys the first signs, and each is taken. Every member of
+        the group, `DeadLetters` and whoever sends requests needs it.
     wire, codecs: the formats that are read, and that an emitter in a handler writes.
 
     ``outcomes`` counts what became of events. ``overrides[get_db] = fake`` has ``fake`` called
@@ -90,9 +95,12 @@ class EventListener:
         wire: WireFormat | None = None,
         codecs: Sequence[Codec] = (JsonCodec(),),
         reply_topics: Sequence[str] = (),
+        signing_key: SigningKey | Sequence[SigningKey] | None = None,
     ) -> None:
+        made = backend_from(backend)
         self._settings = Settings(
-            backend=backend_from(backend),
+            backend=made,
+            signer=Signer.of("EventListener", signing_key, made.features),
             group=group,
             concurrency=concurrency,
             ordering=ordering,

@@ -11,6 +11,7 @@ from uuid import uuid4
 from dispytch.exceptions import ConfigurationError, NotRunning, RequestTimeout
 from dispytch.messages import CORRELATION_ID, Delivery, Lease, Message, present
 from dispytch.replies import Asked, reply_topic
+from dispytch.signing import Signer, for_reply
 from dispytch.transport import Backend, Consumer, Subscription, Topology
 
 logger: logging.Logger = logging.getLogger("dispytch")
@@ -27,11 +28,13 @@ class Requests:
     that is sent. When it fails for good, those that wait fail with its error, and the next request
     opens another. Replies that nobody waits for any more are counted in ``late``, and dropped.
 
+    signer: a reply that it has not signed is dropped, and its request goes on waiting.
+
     Raises:
         ConfigurationError: the backend has no temporary subscriptions.
     """
 
-    def __init__(self, backend: Backend, source: str) -> None:
+    def __init__(self, backend: Backend, source: str, signer: Signer | None = None) -> None:
         features = backend.features
         if not features.temporary:
             raise ConfigurationError(
@@ -40,6 +43,7 @@ class Requests:
                 "'temporary'"
             )
         self._backend = backend
+        self._signer = signer
         self._id = uuid4().hex
         self._group = reply_topic(source)
         self._topic = f"{self._group}.{self._id}" if features.light_topics else self._group
@@ -134,12 +138,27 @@ class Requests:
 
     def _take(self, delivery: Delivery) -> None:
         correlation_id = present(delivery.headers).get(CORRELATION_ID, b"")
+        if correlation_id in self._waiting and not self._is_trusted(delivery):
+            return
         reply = self._waiting.pop(correlation_id, None)
         if reply is not None and not reply.done():
             reply.set_result(delivery)
         elif correlation_id.startswith(self._id.encode()):
             self.late += 1
             logger.debug("a reply on %r came late, or a second time: dropped", self._topic)
+
+    def _is_trusted(self, delivery: Delivery) -> bool:
+        if self._signer is None:
+            return True
+        doubt = self._signer.doubt(delivery, for_reply(self._topic))
+        if doubt is not None:
+            logger.warning(
+                "a reply on %r is dropped, and its request goes on waiting: %s; give whoever "
+                "answers the same signing_key",
+                self._topic,
+                doubt,
+            )
+        return doubt is None
 
     def _lost(self, opened: "asyncio.Future[None]", error: Exception) -> None:
         if not opened.done():

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from dispytch.checkup import Checkup
@@ -41,6 +42,7 @@ from dispytch.opening import Opening
 from dispytch.redelivery import dead_topic, holding_topics, replay_group, retry_topic
 from dispytch.routing import Handler, PlannedRoute, Route, Router
 from dispytch.settings import Settings
+from dispytch.signing import for_retry
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
 logger: logging.Logger = logging.getLogger("dispytch")
@@ -201,7 +203,13 @@ class Service:
 
         if not waits:
             await prepare()
-        partings = Partings(producer, self._outcomes, self._clock)
+        partings = Partings(
+            producer,
+            self._outcomes,
+            self._clock,
+            group=settings.group,
+            signer=settings.signer,
+        )
         engine = self._made_engine(router, partings)
         consumer = await stack.enter_async_context(
             waiting_consumer(settings.backend, subscription, engine.revoke, prepare)
@@ -280,7 +288,7 @@ class Service:
         def give_up(delivery: Delivery, failure: Failure) -> Parting | None:
             return self._aftermath.give_up(self._defaults.dead_letter, delivery, failure)
 
-        self._keeper = keeper = Keeper(settings.group, partings, give_up, self._clock)
+        self._keeper = keeper = Keeper(settings.group, partings, give_up, self._clock, self._check)
         subscription = Subscription(
             group=retry_topic(settings.group),
             topics=holding_topics(settings.group),
@@ -293,6 +301,12 @@ class Service:
             else settings.backend.consumer(subscription, keeper.revoke)
         )
         return keeping(consuming, keeper, drain_timeout=settings.drain_timeout, failed=engine.stop)
+
+    @property
+    def _check(self) -> Callable[[Delivery], None] | None:
+        """What refuses a delivery in the group's own topics without the group's signature."""
+        signer, purpose = self._settings.signer, for_retry(self._settings.group)
+        return None if signer is None else partial(signer.check, purpose=purpose)
 
     def _stuck(self, engine: Engine) -> str | None:
         age, limit = engine.oldest, self._settings.stuck_after
@@ -309,6 +323,7 @@ class Service:
             source=settings.group,
             wire=settings.wire,
             codec=self._defaults.codecs.writer,
+            signer=settings.signer,
         )
         # After the engine has drained, so that handlers have their replies until then.
         stack.push_async_callback(emitter.end_requests)
@@ -383,6 +398,7 @@ class Service:
                 lookups=self._lookups,
                 clock=self._clock,
                 max_body_bytes=settings.max_body_bytes,
+                check=self._check,
             ),
             retry_topic=retry_topic(settings.group),
             unreadable=self._defaults.dead_letter,

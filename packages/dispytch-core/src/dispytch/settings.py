@@ -16,6 +16,7 @@ from dispytch.replies import ReplyTopics, ReplyWriter
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Defaults
 from dispytch.serialization import Codec, Codecs, WireFormat
+from dispytch.signing import Signer
 from dispytch.transport import Backend, StartAt
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
@@ -49,6 +50,7 @@ class Settings:
     wire: WireFormat
     codecs: Sequence[Codec]
     reply_topics: Sequence[str] = ()
+    signer: Signer | None = None
 
     def __post_init__(self) -> None:
         self._check_flow()

@@ -62,6 +62,9 @@ class Features:
         one that `Message.needs_reader`; None: it is not known.
     attribute_prefixes: of the CloudEvents attributes among the headers, as the protocol binding
         for this broker has them: the first is written, all are read.
+    broker_headers: how the names of headers begin that the broker itself adds to a message, or
+        changes, on its way. A signature does not cover them.
+    added_headers: the names of those that a message gets on its way if it has none of that name.
     """
 
     durable: bool
@@ -77,6 +80,8 @@ class Features:
     hold_limit: float | None = None
     unroutable: IfUnroutable | None = None
     attribute_prefixes: tuple[str, ...] = ("ce_",)
+    broker_headers: tuple[str, ...] = ()
+    added_headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

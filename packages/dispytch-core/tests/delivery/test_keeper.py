@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,7 @@ from dispytch.exceptions import BrokerUnreachable, MessageTooLarge, SendError, T
 from dispytch.memory import MemoryBackend
 from dispytch.messages import Delivery, Headers, Lease, Message, Undecodable
 from dispytch.redelivery import DUE, HOLDS, hold_of, holding_topics, retry_topic, way_back
+from dispytch.signing import Signer, for_retry
 from dispytch.testing.conformance.tap import tapped
 from dispytch.testing.transport.reader import eventually
 from dispytch.transport import Consumer, Producer
@@ -129,13 +131,14 @@ class Sink(Producer):
 class Desk:
     """A keeper at work."""
 
-    def __init__(self) -> None:
+    def __init__(self, signer: Signer | None = None) -> None:
         self.shelf, self.sink, self.now = Shelf(), Sink(), NOW
         self.given_up: list[str] = []
         self.leases = {name: Lease(name, f"{name}[0]") for name in holding_topics("billing")}
         clock = replace(Clock.of_loop(), wall=lambda: self.now)
-        partings = Partings(self.sink, Outcomes(), clock)
-        self.keeper = Keeper("billing", partings, self._give_up, clock)
+        partings = Partings(self.sink, Outcomes(), clock, group="billing", signer=signer)
+        check = None if signer is None else partial(signer.check, purpose=for_retry("billing"))
+        self.keeper = Keeper("billing", partings, self._give_up, clock, check)
         self._count = 0
 
     def put(
@@ -166,8 +169,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def at_work() -> AsyncGenerator[Desk, None]:
-    desk = Desk()
+async def at_work(signer: Signer | None = None) -> AsyncGenerator[Desk, None]:
+    desk = Desk(signer)
     running = asyncio.create_task(desk.keeper.run(desk.shelf))
     try:
         yield desk
@@ -270,6 +273,19 @@ async def test_what_the_driver_could_not_read_is_given_up_and_settled() -> None:
         await eventually(lambda: desk.shelf.acked == [9], "its end", 5)
         assert desk.given_up == ["undecodable: no zstd"]
         assert desk.sink.sent == []
+
+
+async def test_what_is_not_signed_is_given_up_and_what_is_stays_so_on_every_way() -> None:
+    signer = Signer([b"0123456789abcdef"])
+    signed = Message("t", b"v", b"k", [(ORIGINAL_TOPIC, b"orders")])
+    signer.sign(signed, for_retry("billing"))
+    async with at_work(signer) as desk:
+        desk.put("20m", since=-1201, due=1500)
+        desk.put("30s", headers=[signed.headers[-1]], since=-31)
+        await desk.until("")
+    assert [told.split(":")[0] for told in desk.given_up] == ["unsigned"]
+    (sent,) = desk.sink.sent
+    assert signer.doubt(sent, for_retry("billing")) is None
 
 
 async def test_a_stream_that_is_given_up_is_forgotten() -> None:

@@ -5,7 +5,7 @@ or an upcast, of ours or of others. Whatever they raise is about this one delive
 `SerializationError`: nothing that can be sent reaches the workers, or ends them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -30,6 +30,8 @@ class Admission:
     """Reads deliveries, and finds their routes.
 
     max_body_bytes: what is larger is not parsed; None: there is no limit.
+    check: raises `Unsigned` for a delivery that has come back to the group without its signature;
+        None: there are no signatures.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Admission:
         lookups: Lookups,
         clock: Clock,
         max_body_bytes: int | None = None,
+        check: Callable[[Delivery], None] | None = None,
     ) -> None:
         self._read = read
+        self._check = check
         self._limit: float = inf if max_body_bytes is None else max_body_bytes
         self._router = router
         self._lookups = lookups
@@ -80,6 +84,8 @@ class Admission:
         try:
             if isinstance(delivery, Undecodable):
                 raise DecodeError(delivery.reason)
+            if self._check is not None:
+                self._check(delivery)
             returned(delivery)
             redelivery = Redelivery.of(delivery)
             delivery.topic = redelivery.topic

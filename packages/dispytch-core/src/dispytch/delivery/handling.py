@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from dispytch.circuit_breaker import Circuit
 from dispytch.clock import Clock
-from dispytch.dead_letters import Failure, FailurePolicy, Unhandled
+from dispytch.dead_letters import Failure, FailurePolicy, Reason, Unhandled
 from dispytch.delivery.admission import Admission
 from dispytch.delivery.aftermath import Aftermath, place, reason_of
 from dispytch.delivery.attempt import Attempt, Owed, Parting, let_go
@@ -25,6 +25,7 @@ from dispytch.exceptions import (
     RegistryUnavailable,
     SerializationError,
     Skip,
+    Unsigned,
 )
 from dispytch.failing import failure_of
 from dispytch.messages import Delivery, Message
@@ -295,7 +296,8 @@ class Handling:
 
     def _unreadable(self, delivery: Delivery, error: SerializationError) -> Sequence[Owed]:
         named = self._admission.topic_name(delivery)
-        failure = Failure("undecodable", error, topic=named)
+        reason: Reason = "unsigned" if isinstance(error, Unsigned) else "undecodable"
+        failure = Failure(reason, error, topic=named)
         return self._given_up(self._if_unreadable, delivery, failure)
 
     def _given_up(

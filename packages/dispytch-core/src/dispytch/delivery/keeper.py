@@ -14,7 +14,7 @@ from dispytch.dead_letters import Failure
 from dispytch.delivery.aftermath import place
 from dispytch.delivery.attempt import Parting
 from dispytch.delivery.partings import Partings
-from dispytch.exceptions import DecodeError
+from dispytch.exceptions import DecodeError, Unsigned
 from dispytch.messages import Delivery, Lease, Message, Undecodable
 from dispytch.redelivery import due_of, hold_of, way_back
 from dispytch.transport import Consumer
@@ -43,13 +43,22 @@ class Keeper:
     topic, where the engine waits for the last seconds.
 
     give_up: what becomes of an event that the driver could not read, or that no topic takes.
+    check: as `Admission` has it.
     """
 
-    def __init__(self, group: str, partings: Partings, give_up: GiveUp, clock: Clock) -> None:
+    def __init__(
+        self,
+        group: str,
+        partings: Partings,
+        give_up: GiveUp,
+        clock: Clock,
+        check: Callable[[Delivery], None] | None = None,
+    ) -> None:
         self._group = group
         self._partings = partings
         self._give_up = give_up
         self._clock = clock
+        self._check = check
         self._waiting: dict[Lease, deque[Delivery]] = {}
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -139,6 +148,11 @@ class Keeper:
         if isinstance(delivery, Undecodable):
             failure = Failure("undecodable", DecodeError(delivery.reason))
             return self._give_up(delivery, failure)
+        try:
+            if self._check is not None:
+                self._check(delivery)
+        except Unsigned as error:
+            return self._give_up(delivery, Failure("unsigned", error))
         due = _due(delivery)
         topic = way_back(self._group, 0.0 if due is None else due - now)
         message = Message(topic, delivery.value, delivery.key, delivery.headers, repeats=delivery)

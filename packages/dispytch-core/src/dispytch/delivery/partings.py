@@ -19,6 +19,7 @@ from dispytch.exceptions import (
     Unsendable,
 )
 from dispytch.printable import TEXT_LIMIT, printable, quoted
+from dispytch.signing import Purpose, Signer, for_letters, for_reply, for_retry
 from dispytch.transport import Producer
 
 logger: logging.Logger = logging.getLogger("dispytch")
@@ -34,10 +35,22 @@ class Partings:
 
     What cannot be sent is owed still, and due later. What the broker refuses for good is replaced
     by what is owed otherwise: at once where it is too large, else after the fourth refusal.
+
+    group: whose events these are. signer: signs each message, as the last change to it.
     """
 
-    def __init__(self, producer: Producer, outcomes: Outcomes, clock: Clock) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        outcomes: Outcomes,
+        clock: Clock,
+        *,
+        group: str = "",
+        signer: Signer | None = None,
+    ) -> None:
         self._producer = producer
+        self._group = group
+        self._signer = signer
         self._outcomes = outcomes
         self._clock = clock.time
         # Those of streams that were given up go with their partings.
@@ -59,6 +72,7 @@ class Partings:
         """
         left: Parting | None = parting
         while left is not None:
+            self._sign(left)
             try:
                 await self._producer.send([left.message], delay=left.delay)
             except DispytchError as error:
@@ -86,6 +100,8 @@ class Partings:
         self, partings: Sequence[Parting], delay: float | None
     ) -> Sequence[Parting]:
         failures: Mapping[int, Exception] = {}
+        for parting in partings:
+            self._sign(parting)
         try:
             await self._producer.send([one.message for one in partings], delay=delay)
         except SendError as error:
@@ -103,6 +119,10 @@ class Partings:
             if left is not None:
                 unsent.append(left)
         return unsent
+
+    def _sign(self, parting: Parting) -> None:
+        if self._signer is not None:
+            self._signer.sign(parting.message, _purpose(parting, self._group))
 
     def _count(self, parting: Parting) -> None:
         self._troubles.pop(parting, None)
@@ -155,6 +175,16 @@ class Partings:
             printable(error, TEXT_LIMIT),
         )
         return parting
+
+
+def _purpose(parting: Parting, group: str) -> Purpose:
+    match parting.outcome:
+        case "dead_lettered":
+            return for_letters(group, parting.message.topic)
+        case "answered":
+            return for_reply(parting.message.topic)
+        case "delayed" | "moved":
+            return for_retry(group)
 
 
 def _is_final(parting: Parting, error: Exception) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 from math import inf
@@ -18,6 +18,7 @@ from dispytch.redelivery import Redelivery, dead_topic, replay_group, retry_topi
 from dispytch.replay.letter import DeadLetter
 from dispytch.replay.reading import all_there_is, nothing_to_revoke, until_the_end
 from dispytch.replay.replayed import Replayed
+from dispytch.signing import SIGNATURE, Signer, SigningKey, for_letters, for_retry
 from dispytch.topics import one_name
 from dispytch.transport import Backend, Consumer, Producer, Subscription, Topology
 
@@ -49,9 +50,11 @@ class DeadLetters:
         dead-letter topic, ``{group}.dead``: what belongs to no handler, and what the topic that
         it was meant for does not take.
     destination: where they are, if the listener was told so.
+    signing_key: the listener's, if it has any: letters are checked, and what goes back is signed.
 
     Raises:
-        ConfigurationError: the backend is not installed, a name is missing, or a pattern is wrong.
+        ConfigurationError: the backend is not installed, a name is missing, a pattern is wrong, or
+            a key is none.
     """
 
     def __init__(
@@ -61,11 +64,13 @@ class DeadLetters:
         topic: str | None = None,
         group: str,
         destination: DeadLetterTopic = DeadLetterTopic(),  # noqa: B008 - it is frozen
+        signing_key: SigningKey | Sequence[SigningKey] | None = None,
     ) -> None:
         if topic == "" or not group:
             raise ConfigurationError("DeadLetters needs the topic and the group of a listener")
         self._backend = backend_from(backend)
         self._group = group
+        self._signer = Signer.of("DeadLetters", signing_key, self._backend.features)
         self.topic: str = (
             dead_topic(group) if topic is None else destination.of(one_name(topic), group)
         )
@@ -89,7 +94,7 @@ class DeadLetters:
         window = limit if self._backend.features.bounded else limit * _STREAMS
         async with self._consumer(window) as consumer, self._deliveries(consumer) as deliveries:
             async for delivery in deliveries:
-                letters.append(DeadLetter(delivery))
+                letters.append(self._letter(delivery))
                 if len(letters) >= limit:
                     break
         meant = [letter for letter in letters if select is None or select(letter)]
@@ -103,6 +108,7 @@ class DeadLetters:
         limit: int | None = None,
         rate: float | None = None,
         edit: Edit | None = None,
+        trust_unsigned: bool = False,
     ) -> Replayed:
         """Send dead letters back to the group that gave them up, and to no other.
 
@@ -115,9 +121,13 @@ class DeadLetters:
         ids, select: which ones; all, if neither is given.
         limit: how many at most. rate: how many a second at most.
         edit: gives the message to send in place of the original.
+        trust_unsigned: whether those are sent back as well, and signed, that lack the group's
+            signature, or hold what came back to it without one: look at them first, as anybody may
+            have written them.
 
         Returns how many were sent, and says of those that could not be why: the event is gone from
-        where the letter says it lies, or the retry topic takes no message of its size.
+        where the letter says it lies, the retry topic takes no message of its size, or the letter
+        lacks the group's signature.
 
         Raises:
             ConfigurationError: the limit is not a positive whole number, or the rate not positive.
@@ -136,11 +146,12 @@ class DeadLetters:
                 async for delivery in deliveries:
                     if turn.is_over_for(delivery):
                         continue
-                    letter = DeadLetter(delivery)
+                    letter = self._letter(delivery)
                     if sent == limit or letter.topic is None or not meant(letter):
                         await turn.put_back(delivery)
                         continue
-                    if refusal := await self._send(letter, edit, turn):
+                    doubt = None if trust_unsigned else letter.doubt
+                    if refusal := doubt or await self._send(letter, edit, turn):
                         left[letter.id] = refusal
                         logger.warning("dead letter %s stays: %s", printable(letter.id), refusal)
                         await turn.put_back(delivery)
@@ -167,6 +178,21 @@ class DeadLetters:
             return f"it cannot be sent to {retry_topic(self._group)!r}: {printable(failure)}"
         return None
 
+    def _letter(self, delivery: Delivery) -> DeadLetter:
+        letter = DeadLetter(delivery)
+        return replace(letter, doubt=self._doubt(letter))
+
+    def _doubt(self, letter: DeadLetter) -> str | None:
+        delivery = letter.delivery
+        if self._signer is None:
+            # The group would refuse what is sent back without its signature.
+            signed = any(name == SIGNATURE for name, _ in delivery.headers)
+            return "it is signed: give DeadLetters the signing_key of its group" if signed else None
+        doubt = self._signer.doubt(delivery, for_letters(self._group, self.topic))
+        if doubt is None and letter.reason == "unsigned":
+            return "its event came back to the group without the group's signature"
+        return doubt
+
     async def _whole(self, letter: DeadLetter) -> DeadLetter:
         """The letter with its event, where that lies elsewhere and is still there."""
         if letter.place is None or not self._backend.features.rereads:
@@ -177,13 +203,23 @@ class DeadLetters:
         return replace(letter, event=event)
 
     def _replayed(self, letter: DeadLetter, edit: Edit | None) -> Message:
-        redelivery = Redelivery(
-            topic=letter.topic or "", handler=letter.handler, handler_topic=letter.handler_topic
-        )
         event = letter.restored
         if edit is not None:
             edited = edit(letter)
             event.value, event.key, event.headers = edited.value, edited.key, edited.headers
+        message = self._to_retry(letter, event)
+        if self._signer is not None:
+            self._signer.sign(message, for_retry(self._group))
+        return message
+
+    def _to_retry(self, letter: DeadLetter, event: Delivery) -> Message:
+        if letter.reason == "unsigned":
+            # It lay in the retry topic, and its headers say all that the group has to know.
+            topic = retry_topic(self._group)
+            return Message(topic, event.value, event.key, event.headers, repeats=event)
+        redelivery = Redelivery(
+            topic=letter.topic or "", handler=letter.handler, handler_topic=letter.handler_topic
+        )
         return redelivery.message(event, self._group)
 
     @asynccontextmanager

@@ -21,11 +21,14 @@ class DeadLetter:
     """One dead letter: the message as it was, and why it was given up.
 
     ``delivery`` has it as the broker handed it out, all headers included. ``event`` is the event
-    itself where the letter is only a reference to it: what was found where that lies.
+    itself where the letter is only a reference to it: what was found where that lies. ``doubt``
+    says why the letter, or the event in it, is not known to be the group's own: it lacks the
+    signature. None where it has that, or where no signatures are asked for.
     """
 
     delivery: Delivery
     event: Message | None = None
+    doubt: str | None = None
 
     @property
     def by_reference(self) -> bool:

@@ -23,6 +23,7 @@ from dispytch.rabbitmq.failures import AmqpError
 from dispytch.rabbitmq.lag import ready_messages
 from dispytch.rabbitmq.link import Link
 from dispytch.rabbitmq.producer import RabbitMQProducer
+from dispytch.rabbitmq.repeating import BROKER_HEADERS
 from dispytch.rabbitmq.takeover import make_queues
 from dispytch.rabbitmq.topology import (
     GroupQueue,
@@ -99,6 +100,8 @@ class RabbitMQBackend(Backend):
         bounded=True,
         hold_limit=1500.0,
         attribute_prefixes=("cloudEvents_", "cloudEvents:", "ce-"),
+        broker_headers=BROKER_HEADERS,
+        added_headers=("message-id",),
     )
 
     def __init__(self, **options: Unpack[RabbitMQOptions]) -> None:

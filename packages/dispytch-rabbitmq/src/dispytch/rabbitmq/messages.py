@@ -22,6 +22,7 @@ from dispytch.rabbitmq.event_config import RabbitMQEventConfig
 from dispytch.rabbitmq.header_values import milliseconds, raw_or_null, raws, text_or_bytes, written
 from dispytch.rabbitmq.repeating import (
     as_they_came,
+    drop_removed,
     kept_strings,
     stands_in,
     with_types,
@@ -149,7 +150,7 @@ def properties(
 def _written(given: Headers, short: dict[str, str]) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     for name, value in given:
-        if name == CONTENT_TYPE and CONTENT_TYPE not in short and value is not None:
+        if name == CONTENT_TYPE and "content_type" not in short and value is not None:
             short["content_type"] = value.decode("utf-8", "surrogateescape")
         else:
             _add(headers, name, None if value is None else text_or_bytes(value))
@@ -188,6 +189,7 @@ def _repeated(
     user: str | None,
 ) -> Properties:
     kept = kept_strings(first, user)
+    drop_removed(kept, first, message.headers)
     given = [header for header in message.headers if not stands_in(kept, first, header)]
     short = kept | short
     headers = _written(given, short)

@@ -7,13 +7,26 @@ the types of header values. They are kept wherever the message still says the sa
 import re
 from typing import Any, Final
 
-from dispytch.messages import Header
+from dispytch.messages import Header, Headers
 from dispytch.rabbitmq.driver import Properties
 from dispytch.rabbitmq.header_values import raws, written
 
 _KEPT: Final = ("content_encoding", "correlation_id", "reply_to", "message_id", "app_id")
 _READ_AS_HEADERS: Final = {"type": "type", "message-id": "message_id"}
 """The headers under which properties are read where a message has no such header."""
+
+BROKER_HEADERS: Final = (
+    "x-death",
+    "x-first-death-",
+    "x-last-death-",
+    "x-delivery-count",
+    "x-acquired-count",
+    "x-received-from",
+    "x-routed-by",
+    "x-shovelled",
+    "timestamp_in_ms",
+)
+"""How the names of headers begin that the broker, or one of its plugins, writes."""
 
 _DEATHS: Final = "x-death"
 _OUR_DELAY_QUEUE: Final = re.compile(r"\.#\.delay\.\d+(\.\d+)?:")
@@ -43,6 +56,14 @@ def stands_in(kept: dict[str, str], first: Properties, header: Header) -> bool:
         return True
     del kept[own]
     return False
+
+
+def drop_removed(kept: dict[str, str], first: Properties, given: Headers) -> None:
+    """Keep no property that was read as a header which the message does not have any more."""
+    names = {name for name, _ in given}
+    for name, own in _READ_AS_HEADERS.items():
+        if name not in names and name not in (first.headers or {}):
+            kept.pop(own, None)
 
 
 def with_types(given: dict[str, Any], native: dict[str, Any]) -> dict[str, Any]:

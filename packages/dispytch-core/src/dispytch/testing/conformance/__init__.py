@@ -28,6 +28,7 @@ from dispytch.testing.conformance.ordering import OrderPerKey
 from dispytch.testing.conformance.patterns import TopicPatterns
 from dispytch.testing.conformance.requesting import RequestsAreAnswered
 from dispytch.testing.conformance.setting import RestartBroker, Setting
+from dispytch.testing.conformance.signing import Signed
 from dispytch.testing.conformance.visible import Visible
 from dispytch.testing.conformance.wire import OpenWire
 from dispytch.testing.transport import TransportContract
@@ -46,6 +47,7 @@ __all__ = [
     "RequestsAreAnswered",
     "RestartBroker",
     "Setting",
+    "Signed",
     "TopicPatterns",
     "Visible",
 ]
@@ -66,6 +68,7 @@ class Conformance(
     Visible,
     Delays,
     DeadLettering,
+    Signed,
     RequestsAreAnswered,
     TopicPatterns,
 ):
