@@ -9,6 +9,7 @@ from dispytch import DeadLetters, Event, EventListener, HandlerGroup, RetryPolic
 from dispytch.memory import MemoryBackend
 from dispytch.messages import Header, Message
 from dispytch.testing.transport.reader import eventually
+from dispytch.transport import Topology
 
 FORGED: list[Header] = [
     ("dispytch-original-topic", b"payments"),
@@ -116,3 +117,20 @@ async def test_no_dead_letter_topic_is_named_by_a_header(topic: bytes) -> None:
         )
     assert shop.seen == []
     assert await DeadLetters(shop.backend, topic="orders", group="shop").read() == []
+
+
+async def test_a_forged_place_is_cut_and_escaped_where_it_is_shown() -> None:
+    backend = MemoryBackend(uuid4().hex)
+    letters = DeadLetters(backend, topic="t", group="g")
+    await backend.prepare(Topology(topics=(letters.topic,)))
+    forged: list[Header] = [
+        ("dispytch-original-topic", b"t"),
+        ("dispytch-body-stream", b"\n" * 5_000),
+        ("dispytch-body-position", b"1"),
+    ]
+    async with backend.producer() as producer:
+        await producer.send([Message(letters.topic, None, None, forged)])
+    (refusal,) = (await letters.replay()).left.values()
+    assert "gone" in refusal
+    assert refusal.isprintable()
+    assert len(refusal) < 400

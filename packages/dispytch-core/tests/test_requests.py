@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from dispytch import (
     DeadLetters,
@@ -24,6 +24,7 @@ from dispytch.exceptions import (
     BodyInvalid,
     BrokerUnreachable,
     ConfigurationError,
+    DecodeError,
     MessageTooLarge,
     NotRunning,
     RequestFailed,
@@ -41,6 +42,13 @@ from dispytch.transport import Features, OnRevoke, Subscription
 class GetPrice(EventBase):
     __topic__ = "prices"
     __event_type__ = "get_price"
+
+    item: str
+
+
+class Ask(EventBase):
+    __topic__ = "asks"
+    __event_type__ = "ask"
 
     item: str
 
@@ -428,3 +436,70 @@ def _elsewhere() -> EventBase:
         __topic__ = "elsewhere"
 
     return Elsewhere(item="apple")
+
+
+async def numbers(event: Event[Question]) -> list[Any]:
+    return [event.body.item] * 10_000
+
+
+@pytest.mark.parametrize("reply", [list[int], TypeAdapter(list[int])])
+async def test_a_wrong_reply_is_validated_to_its_first_fault(
+    backend: Backend, reply: object
+) -> None:
+    async with answering(backend, numbers), EventEmitter(backend) as emitter:
+        with pytest.raises(BodyInvalid, match=r"refused: 0: Input should be a valid integer[^;]*$"):
+            await emitter.request(GetPrice(item="my secret"), reply=reply, timeout=5)
+
+
+async def test_an_adapter_of_the_program_is_left_as_it_is(backend: Backend) -> None:
+    adapter = TypeAdapter(list[int])
+    async with answering(backend, numbers), EventEmitter(backend) as emitter:
+        assert await emitter.request(GetPrice(item="1"), reply=adapter) == [1] * 10_000
+    with pytest.raises(ValidationError) as refused:
+        adapter.validate_python(["a", "b"])
+    assert refused.value.error_count() == 2
+
+
+async def test_an_adapter_whose_type_is_not_there_yet_is_refused(backend: Backend) -> None:
+    missing: Any = "Missing"
+    adapter = TypeAdapter[Any](missing, config=ConfigDict(defer_build=True))
+    async with EventEmitter(backend) as emitter:
+        with pytest.raises(ConfigurationError, match="Missing"):
+            await emitter.request(GetPrice(item="1"), reply=adapter)
+
+
+async def test_a_reply_beyond_the_limit_is_not_read(backend: Backend) -> None:
+    async with (
+        answering(backend, numbers),
+        EventEmitter(backend, max_body_bytes=100_000) as emitter,
+    ):
+        assert len(await emitter.request(GetPrice(item="1"), reply=list[str])) == 10_000
+        with pytest.raises(DecodeError, match="has 110001 bytes, more than max_body_bytes=100000"):
+            await emitter.request(GetPrice(item="12345678"), reply=list[str])
+        assert len(await emitter.request(GetPrice(item="1"), reply=list[str])) == 10_000
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "1"])
+def test_a_limit_of_replies_that_makes_no_sense_is_refused(backend: Backend, limit: Any) -> None:
+    with pytest.raises(ConfigurationError, match="max_body_bytes"):
+        EventEmitter(backend, max_body_bytes=limit)
+
+
+async def test_the_limit_of_a_listener_counts_for_replies_to_its_handlers(
+    backend: Backend,
+) -> None:
+    refused: list[Exception] = []
+
+    async def asking(event: Event[Question], emitter: EventEmitter) -> None:
+        try:
+            await emitter.request(GetPrice(item="1"), reply=list[str], timeout=5)
+        except DecodeError as error:
+            refused.append(error)
+
+    asks = HandlerGroup()
+    asks.handler(topic="asks")(asking)
+    listener = EventListener(backend, group="asking", max_body_bytes=1_000)
+    listener.add_handler_group(asks)
+    async with answering(backend, numbers), listener, EventEmitter(backend) as emitter:
+        await emitter.emit(Ask(item="x"))
+        await eventually(lambda: bool(refused))

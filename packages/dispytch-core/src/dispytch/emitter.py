@@ -37,7 +37,8 @@ from dispytch.serialization import (
     WireFormat,
     resolved,
 )
-from dispytch.serialization.adapters import Unvalidatable, adapter_of
+from dispytch.serialization.adapters import Unvalidatable, adapter_of, copy_of
+from dispytch.serialization.limits import MAX_BODY_BYTES, is_size
 from dispytch.signing import Signer, SigningKey
 from dispytch.transport import Backend, Producer
 from dispytch.unawaited import tracked
@@ -60,6 +61,8 @@ class EventEmitter:
     connect: ``"fail"``: entering fails while the broker cannot be reached. ``"wait"``: it does not,
         and the emitter connects when it can; until then an emit waits, and fails with
         `BrokerUnreachable` after the backend's send timeout.
+    max_body_bytes: a reply to a request whose body is larger is not read, and is a `DecodeError`;
+        16 MiB if not given. With None, there is no limit but the broker's.
     signing_key: a request takes no reply but one that is signed with this key, or one of these,
         as a listener with it does; see `EventListener`. Events are not signed.
 
@@ -77,6 +80,7 @@ class EventEmitter:
         wire: WireFormat | None = None,
         codec: Codec | None = None,
         connect: Connect = "fail",
+        max_body_bytes: int | None = MAX_BODY_BYTES,
         signing_key: SigningKey | Sequence[SigningKey] | None = None,
     ) -> None:
         if not isinstance(source, str) or not source:
@@ -85,6 +89,11 @@ class EventEmitter:
             raise ConfigurationError(f"an emitter's wire must be a WireFormat, not {wire!r}")
         if not isinstance(codec, Codec | None):
             raise ConfigurationError(f"an emitter's codec must be a Codec, not {codec!r}")
+        if not is_size(max_body_bytes):
+            raise ConfigurationError(
+                "an emitter's max_body_bytes must be a whole number from 1 on, or None, not "
+                f"{max_body_bytes!r}"
+            )
         self._backend = backend_from(backend)
         self._connect = checked_connect("EventEmitter", connect)
         self._codec = codec or JsonCodec()
@@ -97,7 +106,9 @@ class EventEmitter:
         )
         self._source = source
         self._signer = Signer.of("EventEmitter", signing_key, self._backend.features)
-        self._replies = ReplyReader(prefixes=self._backend.features.attribute_prefixes)
+        self._replies = ReplyReader(
+            prefixes=self._backend.features.attribute_prefixes, max_body_bytes=max_body_bytes
+        )
         self._requests: Requests | None = None
         self._on_timeout: TimeoutCallback | None = None
         self._connection: AbstractAsyncContextManager[Producer] | None = None
@@ -294,10 +305,11 @@ class EventEmitter:
         source: str,
         wire: WireFormat,
         codec: Codec,
+        max_body_bytes: int | None = MAX_BODY_BYTES,
         signer: Signer | None = None,
     ) -> Self:
         """An emitter on somebody else's producer, for as long as that is connected."""
-        emitter = cls(backend, source=source, wire=wire, codec=codec)
+        emitter = cls(backend, source=source, wire=wire, codec=codec, max_body_bytes=max_body_bytes)
         emitter._signer = signer
         emitter._producer = producer
         emitter._home = HomeLoop("the emitter")
@@ -343,8 +355,6 @@ async def _send_request(producer: Producer, message: Message) -> None:
 
 
 def _adapter(reply: object) -> TypeAdapter[Any]:
-    if isinstance(reply, TypeAdapter):
-        return reply  # pyright: ignore[reportUnknownVariableType]
     try:
         return _remembered(reply)
     except TypeError:
@@ -354,7 +364,7 @@ def _adapter(reply: object) -> TypeAdapter[Any]:
 
 def _made(reply: Any) -> TypeAdapter[Any]:
     try:
-        return adapter_of(reply)
+        return copy_of(reply) if isinstance(reply, TypeAdapter) else adapter_of(reply)
     except Unvalidatable as error:
         raise ConfigurationError(
             f"pydantic cannot validate a reply as {reply!r}: {error}"

@@ -21,8 +21,9 @@ from dispytch.middleware import Middleware
 from dispytch.retry import RetryPolicy
 from dispytch.routing import BatchLimits, HandlerGroup, PlannedRoute, plan_routes
 from dispytch.serialization import CloudEvents, Codec, JsonCodec, WireFormat
+from dispytch.serialization.limits import MAX_BODY_BYTES
 from dispytch.service import PROVIDED, Service
-from dispytch.settings import MAX_BODY_BYTES, Settings, require
+from dispytch.settings import Settings, require
 from dispytch.signals import stopping_on_signals
 from dispytch.signing import Signer, SigningKey
 from dispytch.transport import Backend, StartAt
@@ -56,7 +57,8 @@ class EventListener:
         not, and the listener makes its topics and joins its group when it can; until then `health`
         is red and says why, and emits in handlers fail as `EventEmitter` says.
     max_body_bytes: a body that is larger is not read, and counts as undecodable; 16 MiB if not
-        given. With None, there is no limit but the broker's.
+        given. With None, there is no limit but the broker's. It counts for the replies to requests
+        of handlers, too.
     circuit_breaker: pauses while everything fails, see `CircuitBreaker`; none if not given.
     reply_topics: topics or patterns that replies may go to, beside those of dispytch's own
         requesters.

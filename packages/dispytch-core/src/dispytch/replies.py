@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Final
 from uuid import uuid4
 
@@ -25,11 +26,20 @@ from dispytch.dead_letters import (
     REASON,
 )
 from dispytch.envelope import Envelope
-from dispytch.exceptions import EncodeError, MessageTooLarge, RequestFailed
+from dispytch.exceptions import DecodeError, EncodeError, MessageTooLarge, RequestFailed
 from dispytch.failing import failure_of
-from dispytch.messages import CORRELATION_ID, REPLY_TO, Delivery, Headers, Message, present
-from dispytch.printable import described, printable, qualified_name
+from dispytch.messages import (
+    CORRELATION_ID,
+    REPLY_TO,
+    Delivery,
+    Headers,
+    Message,
+    Undecodable,
+    present,
+)
+from dispytch.printable import TEXT_LIMIT, described, printable, qualified_name
 from dispytch.serialization import CloudEvents, JsonCodec, refusal_of
+from dispytch.serialization.limits import MAX_BODY_BYTES
 from dispytch.serialization.wire import Reader
 from dispytch.topics import TopicPattern
 
@@ -165,9 +175,15 @@ def too_large(reply: Message) -> Message | None:
 
 
 class ReplyReader:
-    """Reads the replies to one emitter."""
+    """Reads the replies to one emitter.
 
-    def __init__(self, *, prefixes: Sequence[str]) -> None:
+    max_body_bytes: what is larger is not parsed; None: there is no limit.
+    """
+
+    def __init__(
+        self, *, prefixes: Sequence[str], max_body_bytes: int | None = MAX_BODY_BYTES
+    ) -> None:
+        self._limit: float = inf if max_body_bytes is None else max_body_bytes
         self._read: Reader = CloudEvents().reader(prefixes)
 
     def value(self, delivery: Delivery, adapter: TypeAdapter[Any], request: str) -> Any:
@@ -175,11 +191,19 @@ class ReplyReader:
 
         Raises:
             RequestFailed: it says that the request has failed.
-            DecodeError, BodyInvalid: it is not of the type that was asked for.
+            DecodeError, BodyInvalid: it is not of the type that was asked for, or too large.
         """
         headers = present(delivery.headers)
         if REASON in headers:
             raise _failed(headers, request)
+        if isinstance(delivery, Undecodable):
+            raise DecodeError(f"the reply cannot be read: {printable(delivery.reason, TEXT_LIMIT)}")
+        if delivery.value is not None and len(delivery.value) > self._limit:
+            raise DecodeError(
+                f"the reply has {len(delivery.value)} bytes, more than "
+                f"max_body_bytes={self._limit}, and is not read; give the emitter a larger limit "
+                "where such replies are wanted"
+            )
         try:
             return _JSON.decode(adapter, self._read(delivery).data or b"")
         except BaseException as error:

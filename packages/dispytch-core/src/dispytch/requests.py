@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final
 from uuid import uuid4
 
-from dispytch.exceptions import ConfigurationError, NotRunning, RequestTimeout
+from dispytch.exceptions import ConfigurationError, NotRunning, RequestTimeout, reason_of
 from dispytch.messages import CORRELATION_ID, Delivery, Lease, Message, present
 from dispytch.replies import Asked, reply_topic
 from dispytch.signing import Signer, for_reply
@@ -166,7 +166,7 @@ class Requests:
             # Whoever waits for it may have given up.
             opened.exception()
             return
-        logger.error("replies on %r cannot be received any more: %s", self._topic, error)
+        logger.error("replies on %r cannot be received any more: %s", self._topic, reason_of(error))
         self._fail(error)
 
     def _fail(self, error: Exception) -> None:

@@ -324,6 +324,7 @@ class Service:
             wire=settings.wire,
             codec=self._defaults.codecs.writer,
             signer=settings.signer,
+            max_body_bytes=settings.max_body_bytes,
         )
         # After the engine has drained, so that handlers have their replies until then.
         stack.push_async_callback(emitter.end_requests)

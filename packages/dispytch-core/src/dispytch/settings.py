@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 from dispytch.circuit_breaker import CircuitBreaker
 from dispytch.connecting import Connect, checked_connect
@@ -16,11 +16,9 @@ from dispytch.replies import ReplyTopics, ReplyWriter
 from dispytch.retry import RetryPolicy
 from dispytch.routing import Defaults
 from dispytch.serialization import Codec, Codecs, WireFormat
+from dispytch.serialization.limits import is_size
 from dispytch.signing import Signer
 from dispytch.transport import Backend, StartAt
-
-MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-"""As many bytes as RabbitMQ takes by default; Kafka takes 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +93,7 @@ class Settings:
         require(self.start_at in ("earliest", "latest"), "unknown start_at", self.start_at)
         require(_seconds(self.stuck_after), "stuck_after must be seconds", self.stuck_after)
         size = self.max_body_bytes
-        require(size is None or _whole(size), "max_body_bytes must be at least 1, or None", size)
+        require(is_size(size), "max_body_bytes must be at least 1, or None", size)
 
     def _check_parts(self) -> None:
         breaker = self.circuit_breaker

@@ -148,7 +148,10 @@ class Partings:
             return None
         if parting.otherwise is not None and _is_final(parting, error):
             logger.warning(
-                "%s is refused by %s: %s", parting.place, quoted(parting.message.topic), error
+                "%s is refused by %s: %s",
+                parting.place,
+                quoted(parting.message.topic),
+                printable(error, TEXT_LIMIT),
             )
             self._troubles.pop(parting, None)
             replaced = parting.otherwise(parting, error)

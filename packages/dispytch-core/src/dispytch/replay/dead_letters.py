@@ -168,7 +168,9 @@ class DeadLetters:
         """Send a letter's event back; returns why that cannot be done, where it never can."""
         letter = await self._whole(letter)
         if letter.gone:
-            return f"its event is gone from {letter.place}, where the letter says that it lies"
+            return (
+                f"its event is gone from {printable(letter.place)}, where the letter says it lies"
+            )
         try:
             await turn.send(self._replayed(letter, edit))
         except SendError as error:

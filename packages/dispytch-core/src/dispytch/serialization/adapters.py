@@ -1,5 +1,7 @@
 """Types that pydantic is to validate, made ready at start."""
 
+from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
@@ -18,8 +20,21 @@ def adapter_of(kind: Any) -> TypeAdapter[Any]:
     Raises:
         Unvalidatable: there is no such thing, or not yet.
     """
+    return _ready(lambda: TypeAdapter[Any](kind))
+
+
+def copy_of(adapter: TypeAdapter[Any]) -> TypeAdapter[Any]:
+    """The same for an adapter of the program's own, which is left as it is.
+
+    Raises:
+        Unvalidatable: what it is for is not there yet.
+    """
+    return _ready(lambda: copy(adapter))
+
+
+def _ready(make: Callable[[], TypeAdapter[Any]]) -> TypeAdapter[Any]:
     try:
-        adapter = TypeAdapter[Any](kind)
+        adapter = make()
         if not adapter.pydantic_complete:
             # Pydantic would say so at the first value.
             adapter.rebuild(raise_errors=True)

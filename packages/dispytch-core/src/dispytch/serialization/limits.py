@@ -5,6 +5,14 @@ from typing import Final
 
 from dispytch.exceptions import ConfigurationError
 
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""As many bytes as RabbitMQ takes by default; Kafka takes 1 MiB."""
+
+
+def is_size(value: object) -> bool:
+    """Whether a value can be the most bytes that a body may have; None: there is no limit."""
+    return value is None or (isinstance(value, int) and type(value) is not bool and value >= 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

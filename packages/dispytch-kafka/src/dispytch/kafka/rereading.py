@@ -15,6 +15,7 @@ from dispytch.kafka.records import BrokenRecord
 from dispytch.messages import Message
 
 _POLL_MS: Final = 200
+_DIGITS: Final = 10
 
 
 async def reread(config: KafkaConfig, stream: str, position: int) -> Message | None:
@@ -44,9 +45,14 @@ async def reread(config: KafkaConfig, stream: str, position: int) -> Message | N
 
 def _partition(stream: str) -> TopicPartition | None:
     topic, bracket, number = stream.removesuffix("]").rpartition("[")
-    if not bracket or not number.isdecimal():
+    if not bracket or not _is_number(number):
         return None
     return partition_of(topic, int(number))
+
+
+def _is_number(text: str) -> bool:
+    # Anybody may have written it; Python refuses to read thousands of digits.
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
 
 
 async def _found(config: KafkaConfig, partition: TopicPartition, position: int) -> Record | None:
