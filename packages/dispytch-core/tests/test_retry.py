@@ -125,6 +125,16 @@ def test_by_default_nothing_is_run_twice() -> None:
         ({"factor": inf}, "factor must be at least 1 and finite, not inf"),
         ({"max_delay": -0.1}, "max_delay must not be negative, not -0.1"),
         ({"max_delay": nan}, "max_delay must not be negative, not nan"),
+        ({"max_delay": ""}, "times are numbers, not (1.25, 2.0, '')"),
+        ({"time_limit": False}, "times are numbers, not (1.25, 2.0, False)"),
+        ({"delayed": "no"}, "switches are True or False, not (True, 'no')"),
+        ({"jitter": 0}, "switches are True or False, not (0, False)"),
+        ({"retry_on": KeyError, "give_up_on": LookupError}, "give_up_on must leave something of"),
+        (
+            {"retry_on": (KeyError, OSError), "give_up_on": (OSError, KeyError)},
+            "give_up_on must leave",
+        ),
+        ({"give_up_on": Exception}, "give_up_on must leave something of retry_on=<class 'Exc"),
         ({"delay": 5, "max_delay": 4}, "max_delay must be at least delay=5, or the delay would"),
         (
             {"attempts": 2, "delay": 5, "time_limit": 4, "jitter": False},

@@ -1,6 +1,8 @@
 """What the driver's exceptions mean."""
 
 import asyncio
+import pickle
+from copy import copy, deepcopy
 
 import pytest
 from aiormq import exceptions as driver
@@ -10,6 +12,7 @@ from dispytch.rabbitmq.failures import (
     NOT_FOUND,
     AmqpError,
     ChannelClosed,
+    ClosedByBroker,
     ConnectionClosed,
     ConnectionLost,
     failure,
@@ -22,6 +25,14 @@ def test_a_closed_channel_keeps_code_and_words() -> None:
     assert isinstance(found, ChannelClosed)
     assert found.code == NOT_FOUND
     assert "no queue 'q'" in str(found)
+
+
+@pytest.mark.parametrize("kind", [ClosedByBroker, ChannelClosed, ConnectionClosed])
+def test_a_copy_keeps_code_and_words(kind: type[ClosedByBroker]) -> None:
+    error = kind(404, "NOT_FOUND")
+    for again in (copy(error), deepcopy(error), pickle.loads(pickle.dumps(error))):
+        assert type(again) is kind
+        assert (again.code, again.text, str(again)) == (404, "NOT_FOUND", "NOT_FOUND (404)")
 
 
 def test_a_code_without_a_class_of_its_own_is_kept() -> None:

@@ -60,7 +60,10 @@ class RetryPolicy:
     delayed: bool = False
 
     def __post_init__(self) -> None:
-        numbers = (self.delay, self.factor, self.max_delay or 0.0, self.time_limit or 0.0)
+        given = (self.delay, self.factor, self.max_delay, self.time_limit)
+        numbers = tuple(one for one in given if one is not None)
+        switches = (self.jitter, self.delayed)
+        _require(all(type(one) is bool for one in switches), "switches are True or False", switches)
         _require(type(self.attempts) is int, "attempts must be a whole number", self.attempts)
         _require(all(type(one) in (int, float) for one in numbers), "times are numbers", numbers)
         _require(self.attempts >= 1, "attempts must be at least 1", self.attempts)
@@ -93,6 +96,12 @@ class RetryPolicy:
             self.jitter or self.attempts == 1 or self.allows(self.delay),
             f"time_limit must be at least delay={self.delay:g}, or nothing would be retried",
             self.time_limit,
+        )
+        wanted = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
+        _require(
+            not wanted or not all(issubclass(one, self.give_up_on) for one in wanted),
+            f"give_up_on must leave something of retry_on={self.retry_on!r}",
+            self.give_up_on,
         )
 
     @property

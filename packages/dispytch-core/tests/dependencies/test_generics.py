@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import TypeAliasType, TypeVar, TypeVarTuple
 
-from dispytch import TopicSegment
+from dispytch import EventBase, TopicSegment
 from dispytch.dependencies import Dependency, Header, Wiring, compile_handler
 from dispytch.events import Event
 from dispytch.exceptions import DependencyError, InvalidHandler
@@ -35,6 +35,9 @@ class Invoice(BaseModel):
     total: Decimal
 
 
+class Open(BaseModel, extra="allow"): ...
+
+
 class Page(BaseModel, Generic[T]):
     items: list[T]
 
@@ -42,6 +45,10 @@ class Page(BaseModel, Generic[T]):
 Bound = TypeVar("Bound", bound=Order)
 OneOf = TypeVar("OneOf", int, str)
 Late = TypeVar("Late", bound="Order")
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+AnyEvent = TypeVar("AnyEvent", bound=EventBase)
+AnyThing = TypeVar("AnyThing", bound=Any)
+AnyFields = TypeVar("AnyFields", bound=Open)
 
 In = TypeAliasType("In", Event[T], type_params=(T,))
 Pages = TypeAliasType("Pages", In[Page[T]], type_params=(T,))
@@ -86,6 +93,7 @@ def taking(annotation: Any) -> Callable[..., Any]:
         (Event[D], int),
         (Event[list[D]], list[int]),
         (Event[Bound], Order),
+        (Event[AnyFields], Open),
         (Event[OneOf], int | str),
         (Event[dict[str, Bound]], dict[str, Order]),
         (Event["Order"], Order),
@@ -115,6 +123,10 @@ def test_batches_by_alias(annotation: Any) -> None:
         (Event[Callable[P, int]], "nothing says what P is"),
         (Event[tuple[*Ts]], "nothing says what Ts is"),
         (Event[Callable[[T], int]], "nothing says what T is"),
+        (Event[AnyThing], "nothing says what AnyThing is"),
+        (Event[AnyModel], "what AnyModel is, as its bound BaseModel has no fields"),
+        (Event[list[AnyModel]], "what AnyModel is, as its bound BaseModel has no fields"),
+        (Event[AnyEvent], "what AnyEvent is, as its bound EventBase has no fields"),
     ],
 )
 def test_a_type_variable_that_stands_for_nothing_is_refused(annotation: Any, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from dispytch.dependencies import Dependency, compile_handler
+from dispytch.dependencies import Dependency, Header, compile_handler
 from dispytch.events import Event
 from dispytch.exceptions import ConfigurationError, DependencyError, InvalidHandler
 
@@ -120,6 +120,23 @@ async def both_ways(a: Annotated[int, Dependency(coroutine_of)] = Dependency(nee
 async def in_a_union(a: Annotated[int, Dependency(coroutine_of)] | None = None) -> None: ...
 
 
+async def in_a_wider_union(
+    a: Annotated[int, Dependency(coroutine_of)] | str | None = None,
+) -> None: ...
+
+
+async def in_a_list(a: "list[Annotated[int, Dependency(coroutine_of)]]" = []) -> None: ...  # noqa: B006
+
+
+async def header_in_a_union(a: Annotated[int, Header()] | bytes = 1) -> None: ...
+
+
+async def header_in_a_dict(a: dict[str, list[Annotated[int, Header()]]] | None = None) -> None: ...
+
+
+async def in_a_body(event: Event[Annotated[User, Dependency(coroutine_of)]]) -> None: ...
+
+
 async def asks_in_vain(event: "Event[Nowhere] | None" = None) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -194,6 +211,11 @@ REFUSALS: list[tuple[Callable[..., Any], type[ConfigurationError], str, str]] = 
     (variadic_by_name, InvalidHandler, ": it takes **more: int", "name what it needs"),
     (both_ways, DependencyError, "parameter `a`: its annotation says where", "keep one of them"),
     (in_a_union, DependencyError, "parameter `a`: Annotated stands for one member", "around"),
+    (in_a_wider_union, DependencyError, "parameter `a`: Annotated stands within", "around"),
+    (in_a_list, DependencyError, "parameter `a`: Annotated stands within list[", "around"),
+    (header_in_a_union, DependencyError, "parameter `a`: Annotated stands within", "around"),
+    (header_in_a_dict, DependencyError, "parameter `a`: Annotated stands within dict[", "around"),
+    (in_a_body, DependencyError, "parameter `event`: Annotated stands within Event[", "around"),
     (asks_in_vain, DependencyError, "parameter `event`: its annotation", "TYPE_CHECKING"),
     (User, InvalidHandler, " is a class", "register a function or a bound method"),
 ]

@@ -28,9 +28,9 @@ _ALIASES: Final = _kinds("TypeAliasType")
 class Unbound(TypeError):
     """A type variable that stands for nothing that is known."""
 
-    def __init__(self, variable: Any) -> None:
+    def __init__(self, variable: Any, why: str = "") -> None:
         self.name = str(getattr(variable, "__name__", variable))
-        super().__init__(f"nothing says what {self.name} is")
+        super().__init__(f"nothing says what {self.name} is{why}")
 
 
 def substituted(annotation: Any, known: Variables) -> Any:
@@ -147,9 +147,18 @@ def _stands_for(variable: Any) -> Any:
         return settled(default)
     if variable.__constraints__:
         return _UNION[variable.__constraints__]
-    if variable.__bound__ is None or variable.__bound__ is object:
+    bound = variable.__bound__
+    if bound in (None, object, Any):
         raise Unbound(variable)
-    return variable.__bound__
+    if _keeps_nothing(bound):
+        raise Unbound(variable, f", as its bound {bound.__name__} has no fields")
+    return bound
+
+
+def _keeps_nothing(bound: Any) -> bool:
+    """Whether it is a model without fields, such as ``BaseModel``: any body would become empty."""
+    config: Mapping[str, Any] = getattr(bound, "model_config", {})
+    return getattr(bound, "model_fields", None) == {} and config.get("extra") != "allow"
 
 
 def _with_its_parameters(annotation: Any, known: Variables) -> Any:

@@ -1,7 +1,7 @@
 """The parameters of what is compiled, read with errors that name the path to them."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from inspect import Parameter
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
@@ -106,6 +106,7 @@ def check_markers(asked: Any, parameter: Parameter, path: Path) -> None:
         DependencyError: there is one.
     """
     in_union = False
+    layer: Any = None
     for layer in layers(asked):
         in_union |= get_origin(layer) in (Union, UnionType)
         found = [note for note in notes(layer) if is_marker(note)]
@@ -119,6 +120,19 @@ def check_markers(asked: Any, parameter: Parameter, path: Path) -> None:
                 f"{path}: Annotated stands for one member of the union, and not for the parameter; "
                 "put it around the union: Annotated[... | None, Dependency(...)]"
             )
+    # What is within the innermost layer is part of a type, and asked for by nobody.
+    if any(is_marker(note) for part in _parts(layer) for note in notes(part)):
+        raise DependencyError(
+            f"{path}: Annotated stands within {_shown(layer)}, and not for the parameter; put it "
+            "around the whole type: Annotated[..., Dependency(...)], or Header, or TopicSegment"
+        )
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """All that an annotation is made of, but itself."""
+    for part in get_args(annotation):
+        yield part
+        yield from _parts(part)
 
 
 def body_of(asked: Any, path: Path) -> Any:

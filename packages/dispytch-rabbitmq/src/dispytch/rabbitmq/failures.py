@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 from aiormq import exceptions as driver
 
@@ -50,6 +50,10 @@ class ClosedByBroker(AmqpError):
         self.code = code
         self.text = text
         super().__init__(f"{text} ({code})")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, str]]:
+        """A copy is made of what the constructor takes."""
+        return type(self), (self.code, self.text)
 
 
 class ChannelClosed(ClosedByBroker):
