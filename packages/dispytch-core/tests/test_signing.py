@@ -156,6 +156,25 @@ def test_each_change_is_refused(change: Callable[[Message], None]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Message("t", b"v", b"k\1v"), Message("t", b"v\1v", b"k")),
+        (Message("t", None, b"k"), Message("t", b"", b"k\0")),
+        (
+            Message("t", b"v", None, [("a", b"x"), ("b", b"y")]),
+            Message("t", b"v", None, [("a", b"x\1b\1y")]),
+        ),
+        (
+            Message("t", b"v", None, [("a", b""), ("b", b"")]),
+            Message("t", b"v", None, [("a", b"\0011:b\0010:")]),
+        ),
+    ],
+)
+def test_no_part_can_look_like_several(one: Message, other: Message) -> None:
+    assert signed(one).headers[-1] != signed(other).headers[-1]
+
+
+@pytest.mark.parametrize(
     "elsewhere",
     [
         for_retry("h"),
