@@ -314,6 +314,23 @@ async def test_what_is_kept_survives_a_move_that_is_cut_short(
     assert len(got) <= 3000 + 5 * WINDOW, "each cut repeats what was on its way"
 
 
+async def test_a_stop_while_events_are_moved_leaves_no_duplicate(url: str, unique: str) -> None:
+    scene = Scene(url, unique)
+    async with asyncio.timeout(2 * PATIENCE), scene.backend.producer() as producer:
+        await producer.send(scene.messages(range(3000)))
+        topology = Topology(topics=(scene.topic,), group=scene.group)
+        for seconds in (0.04, 0.06, 0.08, 0.1, 0.12, 0.15):
+            coming = asyncio.create_task(scene.another().prepare(topology))
+            await asyncio.sleep(seconds)
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        await scene.backend.prepare(topology)
+        subscription = Subscription(group=scene.group, topics=(scene.topic,), max_in_flight=10_000)
+        async with scene.backend.consumer(subscription, _nothing_to_drain) as consumer:
+            got = values(await take_all(consumer, 1.0))
+    assert got == list(range(3000))
+
+
 async def test_a_user_who_may_not_declare_is_told_why(
     node: LocalRabbitMQ, url: str, unique: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """Making the queues of a group, with the events in them that nobody took before; see `keeping`."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -42,6 +43,9 @@ LOCK_WITHIN: Final = 60.0
 
 MOVES_WITHIN: Final = 30.0
 """Seconds in which the next event must come."""
+
+ENDS_WITHIN: Final = 2.0
+"""Seconds that a stop leaves to those on their way."""
 
 _GHOST_LOOKS: Final = 100
 _GHOST_PAUSE: Final = 0.1
@@ -210,10 +214,21 @@ class _Move:
                 confirmation = confirms.publisher.publish(message)
                 self._sent.append((delivered.delivery_tag or 0, confirmation))
             await self._settle(confirms, channel)
+        except asyncio.CancelledError:
+            await self._break_off(confirms, channel)
+            raise
         except (Returned, NotTaken, TimeoutError, TransportError) as error:
             raise AmqpError(
                 f"an event cannot be moved to {self._queue.name!r}: {error!r}"
             ) from error
+
+    async def _break_off(self, confirms: Confirms, channel: Channel) -> None:
+        """Have what is on its way end first: no event is moved a second time after a stop."""
+        with contextlib.suppress(Returned, NotTaken, TimeoutError, TransportError, AmqpError):
+            async with asyncio.timeout(ENDS_WITHIN):
+                await self._settle(confirms, channel)
+                # The answer comes once the queue has the acks.
+                await channel.queue_declare(self._source, passive=True)
 
     async def _settle(self, confirms: Confirms, channel: Channel) -> None:
         """Have those that were sent acked, as far as the broker has confirmed them."""
