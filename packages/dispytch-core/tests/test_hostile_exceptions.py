@@ -68,6 +68,13 @@ class Odd(Exception):
         raise RuntimeError("no notes")
 
 
+class Classless(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("__class__", "__cause__", "__context__", "args"):
+            raise RuntimeError("no class")
+        return super().__getattribute__(name)
+
+
 class Recursive(Exception):
     def __str__(self) -> str:
         return str(self)
@@ -89,6 +96,12 @@ def with_notes() -> Exception:
 def with_odd_notes() -> Exception:
     error = ValueError("text")
     setattr(error, "__notes__", 5)  # noqa: B010 - of a wrong type
+    return error
+
+
+def caused() -> Exception:
+    error = ValueError("text")
+    error.__cause__ = Classless()
     return error
 
 
@@ -119,6 +132,9 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "mute": Mute,
     "odd": Odd,
     "recursive": Recursive,
+    "classless": Classless,
+    "caused by a classless one": caused,
+    "classless group": lambda: ExceptionGroup("many", [Classless(), caused()]),
     "panicking": Panicking,
     "panic": lambda: Panic("text"),
     "generator exit": GeneratorExit,

@@ -18,15 +18,31 @@ def failure_of(error: BaseException) -> Exception:
             cancellation of the task that runs, the interpreter's GeneratorExit.
     """
     if isinstance(error, Exception):
-        return error
+        return error if _tells_its_class(error) else _standing_for(error)
     if not _is_failure(error):
         raise error
-    if isinstance(error, asyncio.CancelledError):
+    if issubclass(type(error), asyncio.CancelledError):
         failure = DispytchError("a cancellation escaped from the handler")
     else:
         failure = DispytchError(f"{described(error)} was raised, which is no Exception")
         failure.__cause__ = error
     return failure.with_traceback(error.__traceback__)
+
+
+def _tells_its_class(error: Exception) -> bool:
+    """Whether `isinstance` can be asked about an error: it looks at an attribute of that."""
+    try:
+        return error.__class__ is type(error)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        return False
+
+
+def _standing_for(error: Exception) -> DispytchError:
+    failure = DispytchError(f"{described(error)} was raised, which does not tell its class")
+    failure.__cause__ = error
+    return failure
 
 
 def kind_and_place(error: BaseException) -> str:
@@ -45,15 +61,16 @@ def kind_and_place(error: BaseException) -> str:
 
 
 def _is_failure(error: BaseException) -> bool:
-    if isinstance(error, KeyboardInterrupt | SystemExit):
+    kind = type(error)
+    if issubclass(kind, KeyboardInterrupt | SystemExit):
         return False
-    if not isinstance(error, asyncio.CancelledError | GeneratorExit):
+    if not issubclass(kind, asyncio.CancelledError | GeneratorExit):
         return True
     try:
         task = asyncio.current_task()
     except RuntimeError:
         return False
-    if isinstance(error, GeneratorExit):
+    if issubclass(kind, GeneratorExit):
         # The interpreter throws it into what is suspended, and no task runs that.
         return task is not None
     return task is None or not task.cancelling()

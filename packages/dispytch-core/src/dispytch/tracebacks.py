@@ -64,7 +64,7 @@ class SafeTracebacks(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and record.exc_text is None:
             record.exc_text = traceback_text(error)
-            if any(isinstance(one, ValidationError) for one in _all(error, _DEPTH)):
+            if any(issubclass(type(one), ValidationError) for one in _all(error, _DEPTH)):
                 record.exc_info = None
         return True
 
@@ -118,7 +118,7 @@ def _notes(error: BaseException) -> list[object]:
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
-    if not isinstance(error, BaseExceptionGroup):
+    if not issubclass(type(error), BaseExceptionGroup):
         return ()
     group: tuple[BaseException, ...] = _EXCEPTIONS.__get__(cast("Any", error))
     return group
