@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
-from types import TracebackType
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -56,9 +56,8 @@ def show_error(error: Exception) -> None:
 
 
 class _OneLineErrors(logging.Formatter):
-    def formatException(  # noqa: N802 - the name is logging's
-        self,
-        ei: tuple[type[BaseException], BaseException, TracebackType | None]
-        | tuple[None, None, None],
-    ) -> str:
-        return f"{type(ei[1]).__name__}: {ei[1]}"
+    def format(self, record: logging.LogRecord) -> str:
+        if record.exc_info and (error := record.exc_info[1]) is not None:
+            record = copy(record)
+            record.exc_text = f"{type(error).__name__}: {error}"
+        return super().format(record)

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
@@ -38,6 +38,7 @@ class FakeClient:
 
     def __init__(self, broker: "FakeUplink") -> None:
         self.broker = broker
+        self.client = broker
 
     def create_batch(self) -> FakeBatch:
         return FakeBatch(self.broker.room)
@@ -45,6 +46,11 @@ class FakeClient:
     async def send_batch(
         self, batch: FakeBatch, topic: str, *, partition: int
     ) -> asyncio.Future[None]:
+        if self.broker.partitions is None:
+            # A driver that is closed while it asks about a topic asks for ever.
+            self.broker.partitions = {0}
+            await self.broker.replace(self)
+            await asyncio.get_running_loop().create_future()
         self.broker.under_way += 1
         assert self.broker.under_way == 1
         confirmation = asyncio.get_running_loop().create_future()
@@ -70,8 +76,19 @@ class FakeUplink:
         self.log: list[bytes] = []
         self.under_way = 0
         self.clients = 1
+        self.partitions: set[int] | None = {0}
         self.closed: set[FakeClient] = set()
         self.client = FakeClient(self)
+
+    @property
+    def cluster(self) -> "FakeUplink":
+        return self
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return self.partitions
+
+    async def answered(self, client: FakeClient, asked: Awaitable[Any]) -> Any:
+        return await Uplink.answered(cast(Uplink, self), cast(Any, client), asked)
 
     def has_closed(self, client: FakeClient) -> bool:
         return client in self.closed
@@ -115,6 +132,13 @@ async def test_everything_is_sent_in_order_a_batch_at_a_time() -> None:
     await _send(outbox, _values(10))
     assert uplink.log == _values(10)
     assert outbox.task is None or await outbox.task is None
+
+
+async def test_a_client_that_is_replaced_while_it_asks_about_the_topic_is_not_waited_for() -> None:
+    uplink = FakeUplink(lambda client, values: None)
+    uplink.partitions = None
+    await _send(_outbox(uplink), _values(10))
+    assert (uplink.log, uplink.clients) == (_values(10), 2)
 
 
 async def test_calls_at_the_same_time_share_batches() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -41,6 +42,7 @@ class Broker:
         self.backend = MemoryBackend(uuid4().hex, partitions=1)
         self.refuses: Refusal = lambda _: None
         self.refused: list[str] = []
+        self.slowness = 0.0
         send = MemoryProducer.send
 
         async def refusing(
@@ -49,6 +51,7 @@ class Broker:
             for message in messages:
                 if (error := self.refuses(message)) is not None:
                     self.refused.append(message.topic)
+                    await asyncio.sleep(self.slowness)
                     if isinstance(error, TransportError):
                         raise SendError({0: error}, 1)
                     raise error
@@ -209,6 +212,27 @@ async def test_what_no_topic_takes_stays_and_health_says_so(broker: Broker) -> N
         assert (await listener.health()).healthy
     (letter,) = await broker.letters()
     assert (letter.value, letter.refusal) == (BODY, None)
+
+
+async def test_health_stays_red_while_all_of_it_is_tried_again_ever_more_seldom(
+    broker: Broker,
+) -> None:
+    broker.slowness = 0.01
+    broker.refuses = above(100, "orders.billing.dead", "billing.dead")
+    await broker.emit(BODY)
+    listener, _ = listening(broker)
+    ends: list[float] = []
+    async with listener:
+        await eventually(lambda: listener.outcomes.unsent >= 1, "a refusal", 5.0)
+        async with asyncio.timeout(20):
+            while len(ends) < 3:
+                assert not (await listener.health()).healthy
+                await asyncio.sleep(0.001)
+                if listener.outcomes.unsent > len(ends):
+                    ends.append(time.monotonic())
+        broker.refuses = lambda _: None
+    first, second, third = ends
+    assert third - second > 1.5 * (second - first)
 
 
 async def test_a_stuck_event_keeps_health_red_though_others_are_sent_on(broker: Broker) -> None:

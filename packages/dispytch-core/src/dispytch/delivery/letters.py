@@ -75,7 +75,7 @@ class Letters:
             following = self._made(letter, smaller, forms)
         elif topic != self.last_resort:
             refusal = f"{topic}: {printable(error, _REFUSAL_LIMIT)}".encode()
-            return self._started(letter, self.last_resort, (REFUSAL, refusal))
+            following = self._started(letter, self.last_resort, (REFUSAL, refusal))
         else:
             # All of it again, from the whole letter on: somebody may make room for that.
             following = self._started(letter, letter.home)

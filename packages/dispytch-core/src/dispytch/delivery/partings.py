@@ -153,8 +153,11 @@ class Partings:
                 quoted(parting.message.topic),
                 printable(error, TEXT_LIMIT),
             )
-            self._troubles.pop(parting, None)
+            trouble = self._troubles.pop(parting, None)
             replaced = parting.otherwise(parting, error)
+            if trouble is not None and replaced is not None:
+                # It is the same event, which is unsettled still.
+                self._troubles[replaced] = trouble
             if replaced is None or not replaced.later:
                 return replaced
             parting = replaced

@@ -69,9 +69,7 @@ class Outbox:
         client = self._uplink.client
         following: _Load | None = None
         try:
-            confirmation = await client.send_batch(
-                load.batch, self._topic, partition=self._partition
-            )
+            confirmation = await self._handed_over(client, load.batch)
             following = self._load()
             await self._confirmed(client, confirmation)
         except Exception as error:
@@ -82,6 +80,12 @@ class Outbox:
         for parcel in load.parcels:
             parcel.confirm()
         return following if following.parcels else self._load()
+
+    async def _handed_over(self, client: ProducerClient, batch: Batch) -> Awaitable[object]:
+        is_known = known_partitions(client, self._topic) is not None
+        handing = client.send_batch(batch, self._topic, partition=self._partition)
+        # Of a topic that is not known, it asks the broker first.
+        return await (handing if is_known else self._uplink.answered(client, handing))
 
     def _load(self) -> _Load:
         queue, limit = self._queue, self._limit

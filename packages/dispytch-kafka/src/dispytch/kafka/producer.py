@@ -19,7 +19,7 @@ from dispytch.exceptions import (
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver import known_partitions
 from dispytch.kafka.event_config import KafkaEventConfig
-from dispytch.kafka.failures import KafkaError
+from dispytch.kafka.failures import ClientClosed, KafkaError
 from dispytch.kafka.outbox import Outbox
 from dispytch.kafka.routes import Route
 from dispytch.kafka.sending import Parcel, Sending, Sendings
@@ -113,7 +113,10 @@ class KafkaProducer(Producer):
         while True:
             try:
                 await (self._topics.prepare([topic]) if make else self._topics.check(topic))
-                return await self._uplink.client.partitions_for(topic)
+                client = self._uplink.client
+                return await self._uplink.answered(client, client.partitions_for(topic))
+            except ClientClosed:
+                logger.debug("asking for the partitions of %r again, with a new client", topic)
             except BrokerUnreachable as error:
                 logger.warning("sending to %r waits for a broker: %s", topic, error)
             except TopologyError as error:

@@ -1,12 +1,19 @@
 """The client that sends, and its replacement."""
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 from weakref import WeakSet
 
 from dispytch.kafka.clients import new_producer, stopped
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver_types import ProducerClient
+from dispytch.kafka.failures import ClientClosed
+
+Answer = TypeVar("Answer")
+
+_LOOK: Final = 0.1
+"""Seconds after which somebody who waits for a client looks whether it is still the one."""
 
 
 class Uplink:
@@ -50,6 +57,21 @@ class Uplink:
     def has_closed(self, client: ProducerClient) -> bool:
         """Whether nothing that is on its way with this client will ever be confirmed any more."""
         return client in self._closed
+
+    async def answered(self, client: ProducerClient, asked: Awaitable[Answer]) -> Answer:
+        """What a client answers that was asked about a topic; one that is closed never does.
+
+        Raises:
+            ClientClosed: it was replaced meanwhile.
+        """
+        waiting = asyncio.ensure_future(asked)
+        try:
+            while not (await asyncio.wait({waiting}, timeout=_LOOK))[0]:
+                if self.client is not client:
+                    raise ClientClosed
+            return waiting.result()
+        finally:
+            waiting.cancel()
 
     async def close(self) -> None:
         """Close what is open; batches that are not confirmed by then are given up."""
