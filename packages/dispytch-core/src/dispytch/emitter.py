@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, overload
 
 from pydantic import TypeAdapter
 
@@ -364,9 +364,8 @@ def _adapter(reply: object) -> TypeAdapter[Any]:
 
 def _made(reply: Any) -> TypeAdapter[Any]:
     try:
-        if isinstance(reply, TypeAdapter):
-            return copy_of(cast("TypeAdapter[Any]", reply))
-        return adapter_of(reply)
+        # pyright takes the adapter for one of an unknown type.
+        return copy_of(reply) if isinstance(reply, TypeAdapter) else adapter_of(reply)  # pyright: ignore[reportUnknownArgumentType]
     except Unvalidatable as error:
         raise ConfigurationError(
             f"pydantic cannot validate a reply as {reply!r}: {error}"
