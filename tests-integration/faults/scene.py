@@ -173,6 +173,10 @@ class Scene:
         """What was dead-lettered."""
         return await DeadLetters(self.url, topic=self.topic, group=self.group).read(limit=limit)
 
+    async def refused_letters(self) -> list[DeadLetter]:
+        """What lies in the group's own dead-letter topic, as another refused it."""
+        return await DeadLetters(self.url, group=self.group).read(limit=2000)
+
     def _logs(self) -> str:
         return "\n".join(f"--- {service.pid}\n{service.log}" for service in self.services[-3:])
 

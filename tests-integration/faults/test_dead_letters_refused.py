@@ -59,7 +59,10 @@ async def test_nothing_is_lost_while_dead_letters_are_refused(
     await scene.until_handled(good, within=60)
     await until(lambda: service.health.healthy, "health is well again", within=40)
     await until(lambda: service.health.in_flight == 0, "all is settled", within=40)
-    letters = [Step.model_validate_json(one.value) for one in await scene.dead_letters()]
+    # The first of each key was being refused when both topics took letters again: its letter may be
+    # in the group's own topic, or by reference and so without a key.
+    all_letters = [*await scene.refused_letters(), *await scene.dead_letters()]
+    letters = [Step.model_validate_json(one.value or b"") for one in all_letters]
     by_key = {key: [one.number for one in letters if one.key == key] for key in sick}
     ledger = scene.ledger(dead=by_key)
     print(f"{handled_before} of {good} handled meanwhile, {ledger.duplicates} duplicates")
@@ -67,7 +70,8 @@ async def test_nothing_is_lost_while_dead_letters_are_refused(
     bound = handled_before if scene.is_kafka else WINDOW
     assert_kept(ledger, duplicates=bound)
     assert len(letters) == LETTERS
-    assert all(numbers == sorted(numbers) for numbers in by_key.values())
+    behind_it = [[number for number in numbers if number > 0] for numbers in by_key.values()]
+    assert all(numbers == sorted(numbers) for numbers in behind_it)
 
 
 async def at_rest(scene: Scene) -> int:
