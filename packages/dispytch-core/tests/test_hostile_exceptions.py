@@ -75,6 +75,12 @@ class Classless(Exception):
         return super().__getattribute__(name)
 
 
+class ClasslessPanic(Panic):
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise RuntimeError("no class")
+
+
 class Recursive(Exception):
     def __str__(self) -> str:
         return str(self)
@@ -137,6 +143,7 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "classless group": lambda: ExceptionGroup("many", [Classless(), caused()]),
     "panicking": Panicking,
     "panic": lambda: Panic("text"),
+    "classless panic": ClasslessPanic,
     "generator exit": GeneratorExit,
     "cancelled": asyncio.CancelledError,
     "stop": StopIteration,

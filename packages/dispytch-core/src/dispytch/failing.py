@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import PurePath
+from typing import cast
 
 from dispytch.exceptions import DispytchError
 from dispytch.printable import described, type_name
@@ -17,8 +18,8 @@ def failure_of(error: BaseException) -> Exception:
         BaseException: the error, as it is no failure: KeyboardInterrupt, SystemExit, the
             cancellation of the task that runs, the interpreter's GeneratorExit.
     """
-    if isinstance(error, Exception):
-        return error if _tells_its_class(error) else _standing_for(error)
+    if issubclass(type(error), Exception):
+        return cast("Exception", error) if _tells_its_class(error) else _standing_for(error)
     if not _is_failure(error):
         raise error
     if issubclass(type(error), asyncio.CancelledError):
@@ -29,7 +30,7 @@ def failure_of(error: BaseException) -> Exception:
     return failure.with_traceback(error.__traceback__)
 
 
-def _tells_its_class(error: Exception) -> bool:
+def _tells_its_class(error: BaseException) -> bool:
     """Whether `isinstance` can be asked about an error: it looks at an attribute of that."""
     try:
         return error.__class__ is type(error)
@@ -39,7 +40,7 @@ def _tells_its_class(error: Exception) -> bool:
         return False
 
 
-def _standing_for(error: Exception) -> DispytchError:
+def _standing_for(error: BaseException) -> DispytchError:
     failure = DispytchError(f"{described(error)} was raised, which does not tell its class")
     failure.__cause__ = error
     return failure
