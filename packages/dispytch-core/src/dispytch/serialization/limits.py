@@ -22,7 +22,8 @@ class Limits:
 
     depth: how many lists, maps and records may lie within each other.
     values: how many values that take no bytes of their own a body may have: the items of an Avro
-        array of nulls, the fields that a Protobuf message leaves at their defaults.
+        array of nulls, 100,000 unless told otherwise; the fields that a Protobuf message leaves at
+        their defaults.
 
     Raises:
         ConfigurationError: one of them is not a whole number from 1 on.
@@ -41,3 +42,6 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+AVRO_LIMITS: Final = Limits(values=100_000)
+"""An Avro array of values without bytes says nothing but its length: 27 bytes may stand for it."""

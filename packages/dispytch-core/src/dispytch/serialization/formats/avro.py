@@ -21,7 +21,7 @@ from dispytch.serialization.formats.avro_library import (
 )
 from dispytch.serialization.formats.avro_schema import AvroSchema, derived, kind_of
 from dispytch.serialization.formats.avro_values import shape_of
-from dispytch.serialization.limits import DEFAULT_LIMITS, Limits
+from dispytch.serialization.limits import AVRO_LIMITS, Limits
 from dispytch.serialization.refusals import refusal_of
 from dispytch.serialization.schemas import Schema, SchemaBody, SchemaCodec, SchemaKind
 from dispytch.serialization.validation import validated
@@ -76,7 +76,7 @@ class AvroCodec(SchemaCodec):
         knows: Iterable[Any] = (),
         namespace: str | None = None,
         single_object: bool = True,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: Limits = AVRO_LIMITS,
     ) -> None:
         self.avro: Final = AvroLibrary(limits)
         self._namespace = namespace
