@@ -89,7 +89,7 @@ class Shop:
         self.done: Counter[int] = Counter()
         self.failed: set[int] = set()
         group = HandlerGroup("orders", "order", middlewares=[made(kind) for kind in kinds])
-        retry = RetryPolicy(attempts=4, delay=RETRY, factor=1, jitter=0)
+        retry = RetryPolicy(attempts=4, delay=RETRY, factor=1, jitter=False)
         if batch is None:
 
             @group.handler(retry=retry)

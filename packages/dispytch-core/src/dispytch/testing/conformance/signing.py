@@ -8,7 +8,6 @@ import pytest
 from dispytch import DeadLetters, Event, EventEmitter, HandlerGroup, RetryAfter, RetryPolicy
 from dispytch.exceptions import RequestTimeout
 from dispytch.messages import Header, Message
-from dispytch.redelivery import retry_topic
 from dispytch.testing.conformance.events import Counted
 from dispytch.testing.conformance.setting import Setting, needs
 from dispytch.testing.conformance.tap import tapped
@@ -74,7 +73,7 @@ class Signed(Setting):
         self, backend: Backend, topic: str, group: str
     ) -> None:
         """A forged retry, a letter, and a retry that was signed and changed."""
-        shop, back, keys = _Shop(topic), retry_topic(group), {"signing_key": KEY}
+        shop, back, keys = _Shop(topic), f"{group}.retry", {"signing_key": KEY}
         tap = tapped(backend)
         letter = Message(f"{topic}.{group}.dead", b"3", None, _forged(topic))
         async with self.service(tap, group, topic, shop.handlers, retry=_delayed(2), **keys) as it:
