@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from dispytch.exceptions import GroupTaken, TransportError
 from dispytch.kafka.clients import admin
 from dispytch.kafka.config import KafkaConfig
 from dispytch.kafka.driver import place_of
-from dispytch.kafka.driver_types import ConsumerClient, TopicPartition
-from dispytch.kafka.failures import KafkaError
+from dispytch.kafka.driver_types import AdminClient, ConsumerClient, TopicPartition
+from dispytch.kafka.failures import KafkaError, passes_by_itself
 from dispytch.kafka.lease import KafkaLease
 from dispytch.kafka.leases import Leases
 from dispytch.messages import Delivery
+
+_ASK_AGAIN: Final = 0.2
+"""Seconds."""
 
 
 class Bounds:
@@ -71,6 +75,20 @@ class Bounds:
         return place is not None and place >= end
 
 
+async def _described(client: AdminClient, group: str) -> Sequence[Any]:
+    """What the broker says of a group; asked again while none is ready to say it.
+
+    A broker that has never had a group yet makes the topic of their offsets first.
+    """
+    while True:
+        try:
+            return await client.describe_consumer_groups([group])
+        except KafkaError as error:
+            if not passes_by_itself(error):
+                raise
+        await asyncio.sleep(_ASK_AGAIN)
+
+
 async def members_of(group: str, config: KafkaConfig) -> Sequence[Mapping[str, str]]:
     """The members of a group, as the broker knows them.
 
@@ -80,7 +98,7 @@ async def members_of(group: str, config: KafkaConfig) -> Sequence[Mapping[str, s
     """
     try:
         async with admin(config) as client, asyncio.timeout(config.request_timeout):
-            (described,) = await client.describe_consumer_groups([group])
+            (described,) = await _described(client, group)
     except (KafkaError, TimeoutError) as error:
         raise TransportError(
             f"Kafka at {config.address} did not tell who reads in group {group!r}: {error!r}"
