@@ -29,7 +29,7 @@ class Unbound(TypeError):
     """A type variable that stands for nothing that is known."""
 
     def __init__(self, variable: Any, why: str = "") -> None:
-        self.name = str(getattr(variable, "__name__", variable))
+        self.name: str = str(getattr(variable, "__name__", variable))
         super().__init__(f"nothing says what {self.name} is{why}")
 
 
