@@ -100,7 +100,7 @@ def _markdown(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def _once(rows: list[list[str]]) -> Iterator[list[str]]:
-    """A title that is the same as in the row above is left away."""
+    """A title that is the same as in the row above is omitted."""
     above = ""
     for title, *rest in rows:
         yield ["" if title == above else title, *rest]
